@@ -1,0 +1,216 @@
+"""The shape of the files that people write, as strict pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, StrictBool, StrictFloat, StrictInt, StrictStr
+from typing_extensions import TypeAliasType
+
+NUMBER_WORD = r"^(nan|inf|-inf|-0\.0|-?0x[0-9a-f]{1,20}(\.[0-9a-f]{0,20})?p[+-]?[0-9]{1,4})$"
+DIGITS = r"^(nan|-?inf|-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)$"
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+$")]
+Sentence = Annotated[str, Field(min_length=1)]
+Link = Annotated[str, Field(pattern=r"^https://\S+$")]
+Digits = Annotated[str, Field(pattern=DIGITS)]
+Dtype = Literal["float64", "float32", "bfloat16", "float16"]
+IndexDtype = Literal["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+KindName = Literal["value", "policy", "raises", "hazard", "relation", "contract"]
+QuestionName = Literal["value", "gradient"]
+LayoutName = Literal["transposed", "reversed", "sliced", "expanded", "misaligned"]
+RelationName = Literal["sum_of_first_is_second", "mean_of_first_is_second", "equal"]
+Size = Annotated[int, Field(ge=0)]
+ScalarForm = StrictBool | StrictInt | StrictFloat | StrictStr | None
+NumberForm = StrictInt | StrictFloat | Annotated[str, Field(pattern=NUMBER_WORD)]
+Nested = TypeAliasType("Nested", "NumberForm | list[Nested]")
+NestedDigits = TypeAliasType("NestedDigits", "Digits | list[NestedDigits]")
+
+
+class Form(BaseModel):
+    """A mapping with these keys and no others, its values of exactly these types."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ValuesForm(Form):
+    """A tensor written out, with what a plain list cannot say."""
+
+    values: Annotated[Nested, SkipValidation]
+    dtype: IndexDtype | None = None
+    layout: LayoutName | None = None
+
+
+class RecipeForm(Form):
+    """A tensor made by an integer formula."""
+
+    shape: list[Size]
+    recipe: Literal["hash", "hash_positive", "hash_index", "fill", "periodic"]
+    seed: Annotated[int, Field(ge=0)] | None = None
+    scale: int | float | None = None
+    below: Annotated[int, Field(gt=0)] | None = None
+    value: Annotated[NumberForm, SkipValidation] | None = None
+    terms: Annotated[list[NumberForm], SkipValidation] | None = None
+    dtype: IndexDtype | None = None
+    layout: LayoutName | None = None
+
+
+# Tensors are read by `tensors`, whose messages name the element; the types here make the JSON Schema.
+TensorForm = Annotated[Nested | ValuesForm | RecipeForm, SkipValidation]
+ParameterForm = Annotated[ScalarForm | Nested | ValuesForm | RecipeForm, SkipValidation]
+
+
+class FlagForm(Form):
+    """The bug that a case catches."""
+
+    bug: Sentence
+    link: Link | None = None
+
+
+class SourceForm(Form):
+    """Where an example was published."""
+
+    title: Sentence
+    link: Link | None = None
+
+
+class PublishedForm(Form):
+    """The digits that the source printed."""
+
+    dtype: Dtype
+    value: Annotated[NestedDigits, SkipValidation]
+
+
+class CallForm(Form):
+    """One of the calls that a relation compares."""
+
+    parameters: dict[Identifier, ParameterForm]
+
+
+class CaseForm(Form):
+    """One case, or with `each` several that differ in parameters."""
+
+    name: Name
+    why: Sentence
+    kind: KindName | None = None
+    since: Version | None = None
+    flags: Annotated[list[FlagForm], Field(min_length=1)] | None = None
+    source: SourceForm | None = None
+    inputs: dict[Identifier, TensorForm]
+    parameters: dict[Identifier, ParameterForm] = {}
+    each: dict[Identifier, Annotated[list[ScalarForm], Field(min_length=1)]] | None = None
+    dtypes: Annotated[list[Dtype], Field(min_length=1)] | None = None
+    questions: Annotated[list[QuestionName], Field(min_length=1)] | None = None
+    cotangent: TensorForm | None = None
+    published: PublishedForm | None = None
+    relation: RelationName | None = None
+    calls: Annotated[list[CallForm], Field(min_length=2, max_length=2)] | None = None
+
+
+class CasesFile(Form):
+    """A topic of an operation, spec/cases/<operation>/<topic>.yaml; what it states holds for cases that do not."""
+
+    since: Version
+    kind: KindName = "value"
+    dtypes: Annotated[list[Dtype], Field(min_length=1)] | None = None
+    questions: Annotated[list[QuestionName], Field(min_length=1)] | None = None
+    cases: Annotated[list[CaseForm], Field(min_length=1)]
+
+
+class RangeForm(Form):
+    """The numbers that an input may hold; outside it a case is a policy."""
+
+    minimum: int | float
+    maximum: int | float
+
+
+class InputForm(Form):
+    """An input of an operation."""
+
+    name: Identifier
+    role: Literal["prediction", "target"]
+    shape: Sentence
+    dtype: Literal["floating", "index", "index-or-floating"]
+    domain: Sentence
+    range: RangeForm | None = None
+    ignored_by: Identifier | None = None
+
+
+class ParameterDefinition(Form):
+    """A parameter of an operation."""
+
+    type: Literal["tensor", "integer", "number", "choice", "boolean"]
+    default: ScalarForm
+    choices: Annotated[list[StrictStr], Field(min_length=1)] | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    shape: Literal["classes", "elements"] | None = None
+    meaning: Sentence
+
+
+class ResultForm(Form):
+    """What comes out: its shape before the reduction, and what each reduction makes of it."""
+
+    shape: Literal["rows", "rows classes", "elements"]
+    reductions: Sentence
+
+
+class OperationFile(Form):
+    """An operation: spec/operations/<operation>.yaml."""
+
+    operation: Identifier
+    home_dialect: Identifier
+    summary: Sentence
+    formula: Sentence
+    reference_algorithm: dict[Literal["value", "gradient"], Sentence]
+    inputs: Annotated[list[InputForm], Field(min_length=1)]
+    class_axis: Literal["second", "last"] | Identifier | None
+    parameters: dict[Identifier, ParameterDefinition]
+    differentiable: Annotated[list[Identifier], Field(min_length=1)]
+    result: ResultForm
+    rules: list[Identifier]
+    errors: list[Sentence]
+
+
+class DialectFile(Form):
+    """A dialect: spec/dialects/<dialect>.yaml."""
+
+    dialect: Identifier
+    summary: Sentence
+    documentation: Annotated[list[Link], Field(min_length=1)]
+    label_dtypes: Annotated[list[IndexDtype], Field(min_length=1)]
+    operations: dict[Identifier, dict[Identifier, StrictStr]]
+
+
+class RuleForm(Form):
+    """A question on which frameworks lawfully differ."""
+
+    question: Sentence
+    values: Annotated[dict[StrictStr, Sentence], Field(min_length=2)]
+
+
+class RulesFile(Form):
+    """The rules and their values: spec/rules.yaml."""
+
+    rules: dict[Identifier, RuleForm]
+
+
+class BytesForm(Form):
+    """The bytes that must move: inputs read and results written once each."""
+
+    value: Annotated[int, Field(gt=0)]
+    gradient: Annotated[int, Field(gt=0)]
+
+
+class WorkloadFile(Form):
+    """A benchmark shape: spec/workloads/<name>.yaml."""
+
+    name: Name
+    operation: Identifier
+    why: Sentence
+    inputs: dict[Identifier, TensorForm]
+    parameters: dict[Identifier, ParameterForm] = {}
+    dtype: Dtype
+    bytes: BytesForm
