@@ -1,0 +1,1 @@
+"""The oracle: certified answers with error bounds, one file an operation; needs python-flint."""

@@ -1,0 +1,260 @@
+"""Arithmetic on certified enclosures that carry the running error bound of the steps that made them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from flint import arb, ctx
+
+from lossproof.numerics import FORMATS, HALF_DTYPES
+
+Bound = Any  # float, or arb where magnitudes come near the largest binary64 number
+
+
+class PrecisionTooLowError(ArithmeticError):
+    """A sign or a comparison is not decided at this precision."""
+
+
+@dataclass
+class Arithmetic:
+    """The dtype whose steps are followed, the precision in bits, and whether a step left the dtype's range.
+
+    Bounds are in units of the dtype's unit roundoff u (`rounding`, `weakness`) or of what underflow may lose
+    (`underflow`). `wide` carries them as balls, for magnitudes near the largest binary64 number.
+    """
+
+    dtype: str
+    precision: int
+    wide: bool = False
+    overflowed: bool = False
+
+    def __post_init__(self) -> None:
+        """Derive the dtype's limits."""
+        self.zero: Bound = arb(0) if self.wide else 0.0
+        self.largest = arb(FORMATS[self.dtype].largest)
+        self.half = self.dtype in HALF_DTYPES
+        # A running sum kept in float32 is a known weakness; one kept in a half dtype is wrong.
+        self.running = FORMATS["float32"].unit_roundoff / FORMATS[self.dtype].unit_roundoff if self.half else 1.0
+        ctx.prec = self.precision
+
+    def exact(self, number: float) -> Quantity:
+        """An input: a number of the dtype, without error."""
+        value = arb(number) if math.isfinite(number) else float(number)
+        return Quantity(self, value, self.zero, self.zero, self.zero)
+
+    def constant(self, number: arb | float) -> Quantity:
+        """A scalar constant, rounded once to the dtype (0 and 1 are exact)."""
+        value = arb(number)
+        rounding = self.zero if value in (0, 1) else self.magnitude(value)
+        return Quantity(self, value, rounding, self.zero, self.zero)
+
+    def magnitude(self, value: arb | float) -> Bound:
+        """|value| as a bound; 0 for special values, whose errors are never asked."""
+        if isinstance(value, float):
+            return self.zero
+        return abs(value) if self.wide else abs(float(value))
+
+    def step(self, value: arb | float, *, summed: bool = False) -> arb | float:
+        """Note whether a step overflows; sums in half dtypes belong in float32 and are excused from it."""
+        if isinstance(value, arb) and abs(value) > self.largest and not (summed and self.half):
+            self.overflowed = True
+        return value
+
+
+class Quantity:
+    """A real number enclosed in a ball (or inf, -inf, nan as a float) with its running error bounds.
+
+    The rules are those of Wilkinson's running error analysis (Higham, Accuracy and Stability of Numerical
+    Algorithms, section 3.3), first order in u. Sign, maximum and selection are exact; what is written is one rounding.
+    """
+
+    __slots__ = ("arithmetic", "rounding", "underflow", "value", "weakness")
+
+    def __init__(
+        self, arithmetic: Arithmetic, value: arb | float, rounding: Bound, underflow: Bound, weakness: Bound
+    ) -> None:
+        self.arithmetic = arithmetic
+        self.value = value
+        self.rounding = rounding
+        self.underflow = underflow
+        self.weakness = weakness
+
+    def __neg__(self) -> Quantity:
+        return Quantity(self.arithmetic, -self.value, self.rounding, self.underflow, self.weakness)
+
+    def __add__(self, other: Quantity) -> Quantity:
+        arithmetic = self.arithmetic
+        value = arithmetic.step(_add(self.value, other.value))
+        # Adding an exact zero rounds nothing.
+        added = arithmetic.zero if self.is_zero() or other.is_zero() else arithmetic.magnitude(value)
+        return Quantity(
+            arithmetic,
+            value,
+            self.rounding + other.rounding + added,
+            self.underflow + other.underflow,
+            self.weakness + other.weakness,
+        )
+
+    def __sub__(self, other: Quantity) -> Quantity:
+        return self + -other
+
+    def __mul__(self, other: Quantity) -> Quantity:
+        arithmetic = self.arithmetic
+        value = arithmetic.step(_multiply(self.value, other.value))
+        a, b = arithmetic.magnitude(self.value), arithmetic.magnitude(other.value)
+        return Quantity(
+            arithmetic,
+            value,
+            arithmetic.magnitude(value) + b * self.rounding + a * other.rounding,
+            1 + b * self.underflow + a * other.underflow,
+            b * self.weakness + a * other.weakness,
+        )
+
+    def __truediv__(self, other: Quantity) -> Quantity:
+        arithmetic = self.arithmetic
+        value = arithmetic.step(_divide(self.value, other.value))
+        if isinstance(value, float) or isinstance(other.value, float):
+            return Quantity(arithmetic, value, arithmetic.zero, arithmetic.zero, arithmetic.zero)
+        quotient, b = arithmetic.magnitude(value), arithmetic.magnitude(other.value)
+        return Quantity(
+            arithmetic,
+            value,
+            quotient + self.rounding / b + quotient * (other.rounding / b),
+            1 + self.underflow / b + quotient * (other.underflow / b),
+            self.weakness / b + quotient * (other.weakness / b),
+        )
+
+    def exp(self) -> Quantity:
+        """e to this power; good to one ulp, hence 2 u."""
+        arithmetic = self.arithmetic
+        if isinstance(self.value, float):
+            return arithmetic.exact(0.0 if self.value == -math.inf else self.value)
+        value = arithmetic.step(self.value.exp())
+        size = arithmetic.magnitude(value)
+        return Quantity(
+            arithmetic,
+            value,
+            size * (2 + self.rounding),
+            1 + size * self.underflow,
+            size * self.weakness,
+        )
+
+    def log(self) -> Quantity:
+        """The natural logarithm; good to one ulp, hence 2 u."""
+        arithmetic = self.arithmetic
+        value = _log(self.value)
+        if isinstance(value, float):
+            return arithmetic.exact(value)
+        a = arithmetic.magnitude(self.value)
+        return Quantity(
+            arithmetic,
+            value,
+            2 * arithmetic.magnitude(value) + self.rounding / a,
+            self.underflow / a,
+            self.weakness / a,
+        )
+
+    def weakened(self, weakness: Bound) -> Quantity:
+        """The same number, `weakness` units of u further from it for those who take a known shortcut."""
+        return Quantity(self.arithmetic, self.value, self.rounding, self.underflow, self.weakness + weakness)
+
+    def is_zero(self) -> bool:
+        """Whether the number is exactly 0, by proof."""
+        return isinstance(self.value, arb) and self.value.is_zero()
+
+    def is_nan(self) -> bool:
+        """Whether the number is NaN."""
+        return isinstance(self.value, float) and math.isnan(self.value)
+
+    def is_less(self, other: Self | float) -> bool:
+        """Whether this number is below another one; raises PrecisionTooLowError where the balls overlap."""
+        a, b = self.value, other.value if isinstance(other, Quantity) else arb(other)
+        if isinstance(a, float) or isinstance(b, float):
+            return _as_float(a) < _as_float(b)
+        if a < b:
+            return True
+        if a >= b:
+            return False
+        raise PrecisionTooLowError
+
+
+def total(terms: Sequence[Quantity], arithmetic: Arithmetic) -> Quantity:
+    """A sum of n terms, added pairwise: ⌈log2 n⌉ roundings of the terms; one term is exact, a zero adds nothing."""
+    value: arb | float = arb(0)
+    size, rounding, underflow, weakness = (arithmetic.zero,) * 4
+    nonzero = 0
+    for term in terms:
+        value = _add(value, term.value)
+        nonzero += not term.is_zero()
+        size = size + arithmetic.magnitude(term.value)
+        rounding = rounding + term.rounding
+        underflow = underflow + term.underflow
+        weakness = weakness + term.weakness
+    if nonzero <= 1:
+        return Quantity(arithmetic, value, rounding, underflow, weakness)
+    depth = min((len(terms) - 1).bit_length(), nonzero - 1)
+    return Quantity(
+        arithmetic,
+        arithmetic.step(value, summed=True),
+        rounding + depth * size,
+        underflow,
+        weakness + arithmetic.running * nonzero * size,
+    )
+
+
+def mean(terms: Sequence[Quantity], weights: Iterable[Quantity], arithmetic: Arithmetic) -> Quantity:
+    """Sum of `terms` over the sum of `weights`; a count is a sum of ones."""
+    return total(terms, arithmetic) / total(list(weights), arithmetic)
+
+
+def _as_float(value: arb | float) -> float:
+    if isinstance(value, float):
+        return value
+    if not value.is_exact() and value.contains(0):
+        raise PrecisionTooLowError
+    # Only the sign and whether it is zero matter beside a special value.
+    return 0.0 if value.is_zero() else math.copysign(1.0, float(value.mid()))
+
+
+def _add(a: arb | float, b: arb | float) -> arb | float:
+    if isinstance(a, arb) and isinstance(b, arb):
+        return a + b
+    return _as_float_or_one(a) + _as_float_or_one(b)
+
+
+def _as_float_or_one(value: arb | float) -> float:
+    return value if isinstance(value, float) else 1.0
+
+
+def _multiply(a: arb | float, b: arb | float) -> arb | float:
+    if isinstance(a, arb) and isinstance(b, arb):
+        return a * b
+    return _as_float(a) * _as_float(b)
+
+
+def _divide(a: arb | float, b: arb | float) -> arb | float:
+    if isinstance(b, arb):
+        if b.is_zero():
+            numerator = _as_float(a)
+            return math.nan if numerator == 0 or math.isnan(numerator) else math.copysign(math.inf, numerator)
+        if b.contains(0):
+            raise PrecisionTooLowError
+        return a / b if isinstance(a, arb) else a / _as_float(b)
+    if isinstance(a, arb):
+        return math.nan if math.isnan(b) else arb(0)
+    return math.nan
+
+
+def _log(a: arb | float) -> arb | float:
+    if isinstance(a, float):
+        return a if a == math.inf else math.nan
+    if a.is_zero():
+        return -math.inf
+    if a > 0:
+        return a.log()
+    if a < 0:
+        return math.nan
+    raise PrecisionTooLowError

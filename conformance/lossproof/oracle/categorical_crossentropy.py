@@ -1,0 +1,87 @@
+"""categorical_crossentropy: Keras's loss of probabilities or logits against probabilities, one value a row."""
+
+from __future__ import annotations
+
+import math
+
+from lossproof.oracle.arithmetic import Quantity, total
+from lossproof.oracle.probabilities import clipped, renormalised
+from lossproof.oracle.problem import Problem
+from lossproof.oracle.rows import join, log_softmax, split
+
+
+def value(problem: Problem) -> list[Quantity]:
+    """-sum_j y_j log q_j of each row, with q clipped and renormalised, or from log-softmax."""
+    return [_term(row, y, problem) for row, y in _rows(problem)]
+
+
+def gradient(problem: Problem) -> list[Quantity]:
+    """The derivative for the probabilities (through clip and renormalisation) or for the logits."""
+    probs = problem.inputs["probs"]
+    slope = _logits_gradient if problem.parameters.get("from_logits") else probability_gradient
+    rows = [slope(row, y, c, problem) for (row, y), c in zip(_rows(problem), problem.cotangents(), strict=True)]
+    return join(rows, probs.shape, _axis(problem))
+
+
+def log_probabilities(row: list[float], problem: Problem) -> list[Quantity]:
+    """log q_j of a row of probabilities, or the log-softmax of a row of logits."""
+    if problem.parameters.get("from_logits"):
+        return log_softmax(row, problem.arithmetic)
+    q, _ = renormalised([problem.arithmetic.exact(p) for p in row], problem)
+    return [clipped(q_j, problem).probability.log() for q_j in q]
+
+
+def probability_gradient(row: list[float], y: list[Quantity], c: Quantity, problem: Problem) -> list[Quantity]:
+    """g_j = -c y_j / q_j where the clip lets it through; (g_j - sum_k g_k q_k) / sum p after renormalisation."""
+    arithmetic = problem.arithmetic
+    q, mass = renormalised([arithmetic.exact(p) for p in row], problem)
+    g = [_slope(q_j, y_j, c, problem) for q_j, y_j in zip(q, y, strict=True)]
+    if mass is None:
+        return g
+    mean_slope = total([g_k * q_k for g_k, q_k in zip(g, q, strict=True)], arithmetic)
+    return [(g_j - mean_slope) / mass for g_j in g]
+
+
+def _slope(q: Quantity, y: Quantity, c: Quantity, problem: Problem) -> Quantity:
+    after = clipped(q, problem)
+    return -(c * (y / after.probability)) if after.passed else problem.arithmetic.exact(0.0)
+
+
+def _logits_gradient(row: list[float], y: list[Quantity], c: Quantity, problem: Problem) -> list[Quantity]:
+    """c (W exp(l_j) - y_j), W = sum_j y_j."""
+    mass = total(y, problem.arithmetic)
+    return [c * (mass * l.exp() - y_j) for l, y_j in zip(log_softmax(row, problem.arithmetic), y, strict=True)]
+
+
+def _term(row: list[float], y: list[Quantity], problem: Problem) -> Quantity:
+    terms = [_times(y_j, l, problem) for y_j, l in zip(y, log_probabilities(row, problem), strict=True)]
+    return -total(terms, problem.arithmetic)
+
+
+def _times(probability: Quantity, log_probability: Quantity, problem: Problem) -> Quantity:
+    """A product in which 0 times minus infinity is a question of the dialect."""
+    if probability.is_zero() and log_probability.value == -math.inf:
+        return problem.arithmetic.exact(math.nan if problem.rule("zero_times_infinity") == "nan" else 0.0)
+    return probability * log_probability
+
+
+def _rows(problem: Problem) -> list[tuple[list[float], list[Quantity]]]:
+    axis = _axis(problem)
+    targets = [smoothed(row, 1.0 / max(len(row), 1), problem) for row in split(problem.inputs["target"], axis)]
+    return list(zip(split(problem.inputs["probs"], axis), targets, strict=True))
+
+
+def smoothed(row: list[float], share: float, problem: Problem) -> list[Quantity]:
+    """(1 - eps) y + eps share, as exact targets where nothing is smoothed."""
+    arithmetic = problem.arithmetic
+    y = [arithmetic.exact(element) for element in row]
+    smoothing = problem.number("label_smoothing", 0.0)
+    if smoothing == 0:
+        return y
+    one, epsilon = arithmetic.constant(1).value, arithmetic.constant(smoothing).value
+    keep, added = arithmetic.constant(one - epsilon), arithmetic.constant(epsilon * share)
+    return [keep * y_j + added for y_j in y]
+
+
+def _axis(problem: Problem) -> int:
+    return int(problem.number("axis", -1)) % problem.inputs["probs"].ndim

@@ -1,0 +1,280 @@
+"""Certified answers: decimals proved to 25 digits, with the error bounds of the reference algorithm."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import arb
+
+from lossproof.numerics import FORMATS, ulp
+from lossproof.oracle.arithmetic import Arithmetic, PrecisionTooLowError, Quantity
+from lossproof.oracle.problem import Parameter, Problem, RefusedError, UndefinedError
+
+ORACLE_VERSION = "1"
+DIGITS = 25
+PRECISIONS = (192, 384, 768, 1536, 3072, 6144, 12288)
+_CONTEXT = Context(prec=DIGITS)
+# Half of float64's smallest subnormal: nothing below it is told from 0 in any dtype.
+_NOTHING = arb(2) ** -1075
+# Near the largest binary64 number a bound no longer fits a binary64 number.
+_WIDE = 2.0**900
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Which elements of a large answer are kept, and which runs of elements (start, stop) are summed."""
+
+    positions: Sequence[int]
+    runs: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Elements as decimals ("nan", "inf", "-inf" for special values) with bounds in units of u and of underflow."""
+
+    values: tuple[str, ...]
+    rounding: tuple[float, ...]
+    underflow: tuple[float, ...]
+    weakness: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over runs of elements; `ulps` is the sum of the elements' ulps."""
+
+    numbers: Numbers
+    ulps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """The answer under `rules` (only those that mattered), by what proof, with further lawful answers."""
+
+    rules: Mapping[str, str]
+    bits: int
+    numbers: Numbers | None = None
+    sums: Sums | None = None
+    alternatives: tuple[tuple[Numbers, Sums | None], ...] = ()
+    raises: str | None = None
+    undefined: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question to the oracle: inputs as binary64 or integer arrays that hold numbers of `dtype` exactly."""
+
+    operation: str
+    dtype: str
+    inputs: Mapping[str, npt.NDArray[Any]]
+    parameters: Mapping[str, Parameter]
+    cotangent: npt.NDArray[np.float64] | None = None
+    probes: Probes | None = None
+
+
+@dataclass
+class _Trail:
+    """The rules that one evaluation asked for, and what it met on its way."""
+
+    decided: Mapping[str, str]
+    home: Mapping[str, str]
+    asked: dict[str, str] = field(default_factory=dict)
+    at_jump: bool = False
+
+    def rule(self, name: str) -> str:
+        self.asked[name] = self.decided.get(name, self.home[name])
+        return self.asked[name]
+
+    def meet_jump(self) -> None:
+        self.at_jump = True
+
+
+def certify(asked: Asked, home: Mapping[str, str], choices: Mapping[str, Sequence[str]]) -> list[Certified]:
+    """One answer for every combination of values of the rules that matter, the home dialect's first."""
+    answers = []
+    pending: list[dict[str, str]] = [{}]
+    while pending:
+        decided = pending.pop(0)
+        trail = _Trail(decided, home)
+        answers.append(_certify_one(asked, trail))
+        fresh = [name for name in trail.asked if name not in decided]
+        for position, name in enumerate(fresh):
+            before = {earlier: trail.asked[earlier] for earlier in fresh[:position]}
+            pending += [{**decided, **before, name: other} for other in choices[name] if other != trail.asked[name]]
+    return answers
+
+
+def _certify_one(asked: Asked, trail: _Trail) -> Certified:
+    for precision in PRECISIONS:
+        try:
+            return _at_precision(asked, trail, precision)
+        except PrecisionTooLowError:
+            trail.asked.clear()
+        except RefusedError as why:
+            return Certified(dict(trail.asked), precision, raises=str(why))
+        except UndefinedError as why:
+            return Certified(dict(trail.asked), precision, undefined=str(why))
+    raise ArithmeticError(f"{asked.operation} [{asked.dtype}]: not decided at {PRECISIONS[-1]} bits")
+
+
+def _at_precision(asked: Asked, trail: _Trail, precision: int) -> Certified:
+    arithmetic = Arithmetic(asked.dtype, precision, wide=_is_wide(asked))
+    elements = _evaluate(asked, trail, arithmetic, other_side=False)
+    if _overflows_on_the_way(elements, arithmetic):
+        why = f"a step of the reference algorithm overflows {asked.dtype} although the result does not"
+        return Certified(dict(trail.asked), precision, undefined=why)
+    numbers, sums = _kept(elements, asked)
+    alternatives = []
+    for inputs, other_side in _lawful_readings(asked, trail):
+        other = _kept(_evaluate(inputs, trail, arithmetic, other_side=other_side), asked)
+        if other[0].values != numbers.values:
+            alternatives.append(other)
+    return Certified(dict(trail.asked), precision, numbers, sums, tuple(alternatives))
+
+
+def _evaluate(asked: Asked, trail: _Trail, arithmetic: Arithmetic, *, other_side: bool) -> list[Quantity]:
+    oracle = importlib.import_module(f"lossproof.oracle.{asked.operation}")
+    problem = Problem(
+        arithmetic, asked.inputs, asked.parameters, trail.rule, asked.cotangent, other_side, trail.meet_jump
+    )
+    elements: list[Quantity] = oracle.value(problem) if asked.cotangent is None else oracle.gradient(problem)
+    return elements
+
+
+def _is_wide(asked: Asked) -> bool:
+    tensors = itertools.chain(asked.inputs.values(), asked.parameters.values(), (asked.cotangent,))
+    return asked.dtype == "float64" and any(
+        isinstance(tensor, np.ndarray) and tensor.size and np.nanmax(np.where(np.isinf(tensor), 0, abs(tensor))) > _WIDE
+        for tensor in tensors
+    )
+
+
+def _overflows_on_the_way(elements: Sequence[Quantity], arithmetic: Arithmetic) -> bool:
+    def overflows(element: Quantity) -> bool:
+        return isinstance(element.value, float) or bool(abs(element.value) > arithmetic.largest)
+
+    return arithmetic.overflowed and not any(overflows(element) for element in elements)
+
+
+def _lawful_readings(asked: Asked, trail: _Trail) -> Iterator[tuple[Asked, bool]]:
+    """The same question with subnormal inputs read as zero, on the other side of a jump, and both."""
+    flushed = _without_subnormals(asked)
+    if flushed is not None:
+        yield flushed, False
+    if trail.at_jump:
+        yield asked, True
+        if flushed is not None:
+            yield flushed, True
+
+
+def _without_subnormals(asked: Asked) -> Asked | None:
+    smallest = FORMATS[asked.dtype].smallest_normal
+    found = False
+
+    def flush(tensor: Any) -> Any:
+        nonlocal found
+        if not isinstance(tensor, np.ndarray) or not np.issubdtype(tensor.dtype, np.floating):
+            return tensor
+        subnormal = (tensor != 0) & (abs(tensor) < smallest)
+        found = found or bool(subnormal.any())
+        return np.where(subnormal, 0.0, tensor)
+
+    flushed = Asked(
+        asked.operation,
+        asked.dtype,
+        {name: flush(tensor) for name, tensor in asked.inputs.items()},
+        {name: flush(value) for name, value in asked.parameters.items()},
+        flush(asked.cotangent),
+        asked.probes,
+    )
+    return flushed if found else None
+
+
+def _kept(elements: list[Quantity], asked: Asked) -> tuple[Numbers, Sums | None]:
+    if asked.probes is None:
+        return _numbers(elements), None
+    sums = [_summed(elements[start:stop], asked.dtype) for start, stop in asked.probes.runs]
+    return (
+        _numbers([elements[position] for position in asked.probes.positions]),
+        Sums(_numbers([quantity for quantity, _ in sums]), tuple(_rounded_up(ulps) for _, ulps in sums)),
+    )
+
+
+def _summed(elements: list[Quantity], dtype: str) -> tuple[Quantity, float]:
+    """The exact sum of a run: a question about its elements, so that adding them costs nothing."""
+    first, rest = elements[0], elements[1:]
+    value: Any = first.value
+    rounding, underflow, weakness = first.rounding, first.underflow, first.weakness
+    for element in rest:
+        value = value + element.value if isinstance(element.value, arb) == isinstance(value, arb) else math.nan
+        rounding, underflow = rounding + element.rounding, underflow + element.underflow
+        weakness = weakness + element.weakness
+    sizes = np.array([float(element.value) for element in elements])
+    return Quantity(first.arithmetic, value, rounding, underflow, weakness), float(ulp(dtype, sizes).sum())
+
+
+def _numbers(elements: Sequence[Quantity]) -> Numbers:
+    return Numbers(
+        tuple(decimal(element) for element in elements),
+        tuple(_rounded_up(element.rounding) for element in elements),
+        tuple(_rounded_up(element.underflow) for element in elements),
+        tuple(_rounded_up(element.weakness) for element in elements),
+    )
+
+
+def _rounded_up(bound: Any) -> float:
+    """A bound with three digits, not below the true one (its binary64 sums are off by far less than 1e-9)."""
+    if isinstance(bound, arb):
+        bound = min(float(bound.upper()), FORMATS["float64"].largest / 2)
+    if not math.isfinite(bound):
+        return FORMATS["float64"].largest
+    padded = bound * (1 + 1e-9)
+    rounded = float(f"{padded:.2e}")
+    return rounded if rounded >= padded else float(f"{padded * 1.005:.2e}")
+
+
+def decimal(element: Quantity) -> str:
+    """The number, correctly rounded to 25 significant digits by proof; raises PrecisionTooLowError without one."""
+    value = element.value
+    if isinstance(value, float):
+        return repr(value)
+    if value.is_zero() or abs(value) < _NOTHING:
+        return "0"
+    low, high = _ends(value)
+    first, second = _dyadic_decimal(*low), _dyadic_decimal(*high)
+    if first != second and not _is_tie(value):
+        raise PrecisionTooLowError
+    return _written(first)
+
+
+def _ends(value: arb) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Both ends of a ball as exact (mantissa, exponent) pairs of powers of two."""
+    mid_mantissa, mid_exponent = (int(part) for part in value.mid().man_exp())
+    rad_mantissa, rad_exponent = (int(part) for part in value.rad().man_exp())
+    exponent = min(mid_exponent, rad_exponent) if rad_mantissa else mid_exponent
+    middle = mid_mantissa << (mid_exponent - exponent)
+    radius = rad_mantissa << (rad_exponent - exponent) if rad_mantissa else 0
+    return (middle - radius, exponent), (middle + radius, exponent)
+
+
+def _dyadic_decimal(mantissa: int, exponent: int) -> Decimal:
+    if exponent >= 0:
+        return _CONTEXT.create_decimal(mantissa << exponent)
+    # Beyond 200 bits the digits that are dropped cannot matter: both ends of the ball are rounded alike.
+    return _CONTEXT.create_decimal(Decimal(mantissa * 5**-exponent).scaleb(exponent, Context(prec=100_000)))
+
+
+def _is_tie(value: arb) -> bool:
+    """Whether the ball is so small that only a number with exactly 26 digits can leave its rounding open."""
+    return bool(value.rel_accuracy_bits() > 1000)
+
+
+def _written(number: Decimal) -> str:
+    return format(number.normalize(_CONTEXT), "")

@@ -1,0 +1,40 @@
+"""distribution_cross_entropy: the cross-entropy of two distributions by its definition, classes last."""
+
+from __future__ import annotations
+
+from lossproof.oracle.arithmetic import Quantity, total
+from lossproof.oracle.problem import Problem
+from lossproof.oracle.rows import join, reduce, scales, split
+
+
+def value(problem: Problem) -> list[Quantity]:
+    """-sum_j p_j log q_j of each row, 0 log 0 = 0, reduced; the mean is over rows."""
+    terms = [
+        -total([_times_log(p_j, q_j) for p_j, q_j in zip(p, q, strict=True)], problem.arithmetic)
+        for p, q in _rows(problem)
+    ]
+    return reduce(terms, None, problem)
+
+
+def gradient(problem: Problem) -> list[Quantity]:
+    """-c p_j / q_j, for q; 0 where p_j is 0."""
+    rows = _rows(problem)
+    factors = scales(len(rows), None, problem)
+    gradients = [
+        [p_j if p_j.is_zero() else -(c * (p_j / q_j)) for p_j, q_j in zip(p, q, strict=True)]
+        for (p, q), c in zip(rows, factors, strict=True)
+    ]
+    return join(gradients, problem.inputs["q"].shape, problem.inputs["q"].ndim - 1)
+
+
+def _rows(problem: Problem) -> list[tuple[list[Quantity], list[Quantity]]]:
+    arithmetic = problem.arithmetic
+    p, q = (
+        [[arithmetic.exact(element) for element in row] for row in split(problem.inputs[name], -1)]
+        for name in ("p", "q")
+    )
+    return list(zip(p, q, strict=True))
+
+
+def _times_log(p: Quantity, q: Quantity) -> Quantity:
+    return p if p.is_zero() else p * q.log()
