@@ -1,0 +1,1 @@
+"""One file a framework: how its arrays come in, go out and are differentiated."""

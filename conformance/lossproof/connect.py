@@ -1,0 +1,465 @@
+"""Asks implementations in processes of their own, and survives whatever these do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from lossproof.case import Question, Scalar
+from lossproof.channel import Channel, Silence
+from lossproof.paths import WORKER
+from lossproof.wire import Array, Encoded, decode
+
+WINDOW_REQUESTS = 32
+WINDOW_BYTES = 48 << 10
+NO_REPLY = (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError)
+SHARED_MEMORY = Path("/dev/shm")  # memory, where the system has it
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start: an adapter in some Python, or a program that speaks the protocol itself.
+
+    `adapter` is {"path": …} or {"module": …}, with "function" and "as" for a single loss; None for a program.
+    """
+
+    operations: tuple[str, ...]
+    adapter: Mapping[str, str] | None = None
+    framework: str | None = None
+    dialect: str | None = None
+    device: str = "cpu"
+    python_path: tuple[str, ...] = ()
+    command: tuple[str, ...] = (sys.executable, str(WORKER))
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds until a start, the first golden of a process and any later one count as timed out."""
+
+    start: float = 300.0
+    first: float = 300.0
+    golden: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A golden to ask, or with `loops` a loop over it to time. Inputs and parameters are in the loss's own order."""
+
+    operation: str
+    question: Question
+    inputs: tuple[Encoded, ...]
+    parameters: Mapping[str, Scalar | Encoded]
+    cotangent: Encoded | None = None
+    which: int = 0
+    loops: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an operation supports; None for parameters means all."""
+
+    parameters: tuple[str, ...] | None
+    vjp: bool
+    vjp_parameters: tuple[str, ...] | None
+    autodiff: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A started implementation: what it is and what it offers."""
+
+    framework: str
+    dialect: str | None
+    package: str
+    package_version: str | None
+    header: Mapping[str, Any]
+    operations: Mapping[str, Offer]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why an implementation did not start: something is not installed, or anything else."""
+
+    kind: Literal["missing", "failed"]
+    message: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single equality
+class Answered:
+    """An answer. `array` is None where the answer is no array or number, and `reason` says why.
+
+    `changed` names the inputs that the loss overwrote: parameters by name, inputs by position ("0"), "cotangent".
+    """
+
+    array: Array | None
+    reason: str
+    type: str
+    device: str | None
+    changed: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Seconds that the loops took."""
+
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The implementation says that it does not offer this."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The loss raised an exception."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process ended, or wrote what is no reply."""
+
+    reason: str
+    signal: str | None
+    exit_code: int | None
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """No reply within the limit."""
+
+    seconds: float
+    stderr: str
+
+
+Reply = Answered | Timed | Unsupported | Raised | Crashed | TimedOut
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request as it is sent, and sent again to a new process where another request ended the first."""
+
+    number: int
+    line: bytes
+    weight: int
+    files: tuple[Path, ...]
+
+
+class Worker:
+    """One implementation in its own process, started anew after a crash; a context manager: nothing is left behind."""
+
+    def __init__(self, launch: Launch, limits: Limits | None = None) -> None:
+        self._launch = launch
+        self._limits = limits or Limits()
+        self._channel: Channel | None = None
+        self._fresh = True
+        self._number = 0
+        self._stray: list[bytes] = []
+        self._folders: list[Path] = []
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> Started | Failed:
+        """Starts the process, anew where one runs."""
+        self._kill()
+        self._stray.clear()
+        try:
+            self._channel = Channel(self._launch.command, self._launch.environment)
+        except OSError as error:
+            return Failed("failed", f"cannot run {self._launch.command[0]}: {error.strerror}", "")
+        self._channel.send(self._start_line())
+        lines = self._channel.receive(self._limits.start)
+        if isinstance(lines, Silence):
+            crash = self._end(lines, self._limits.start)
+            reason = crash.reason if isinstance(crash, Crashed) else f"did not start in {crash.seconds:g} s"
+            return Failed("failed", reason, crash.stderr)
+        try:
+            started = _parse_start(lines[0])
+        except NO_REPLY:
+            crash = self._garbage(lines[0])
+            return Failed("failed", crash.reason, crash.stderr)
+        if isinstance(started, Failed):
+            self._kill()
+        self._fresh = True
+        return started
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """One outcome a request, in their order. Requests are read ahead of the outcomes, as many as the window takes.
+
+        Whatever the process does is an outcome of the oldest unanswered request; the others are asked again, of a new
+        process. Where none can be started, each of them crashed.
+        """
+        pending = iter(requests)
+        ahead: deque[_Prepared] = deque()
+        flight: deque[_Prepared] = deque()
+        try:
+            while self._look_ahead(ahead, pending) or flight:
+                if self._channel is None and isinstance(failed := self.start(), Failed):
+                    yield from self._give_up(failed, ahead, pending)
+                    return
+                self._fill(flight, ahead, pending)
+                yield from self._receive(flight)
+                if self._channel is None:
+                    ahead.extendleft(reversed(flight))
+                    flight.clear()
+        finally:
+            if flight:
+                self._kill()
+            for prepared in (*flight, *ahead):
+                _remove(prepared.files)
+
+    def ask_one(self, request: Request) -> Reply:
+        """The outcome of one request."""
+        (outcome,) = self.ask([request])
+        return outcome
+
+    def close(self) -> None:
+        """Stops the process and whatever it started, and removes the shared files. May be called again."""
+        if self._channel is not None:
+            self._channel.send(b'{"id":%d,"command":"stop"}\n' % (self._number + 1))
+            self._channel.leave()
+            self._channel = None
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()
+
+    def _look_ahead(self, ahead: deque[_Prepared], pending: Iterator[Request]) -> bool:
+        """Whether a request waits; it is prepared."""
+        if not ahead:
+            request = next(pending, None)
+            if request is not None:
+                ahead.append(self._prepare(request))
+        return bool(ahead)
+
+    def _fill(self, flight: deque[_Prepared], ahead: deque[_Prepared], pending: Iterator[Request]) -> None:
+        """Sends what the window takes."""
+        # In batches of half a window, so that host and worker change places less often.
+        if len(flight) > WINDOW_REQUESTS // 2:
+            return
+        room = WINDOW_BYTES - sum(prepared.weight for prepared in flight)
+        batch = []
+        while len(flight) < WINDOW_REQUESTS and self._look_ahead(ahead, pending):
+            if ahead[0].weight > room and flight:
+                break
+            room -= ahead[0].weight
+            batch.append(ahead[0].line)
+            flight.append(ahead.popleft())
+        if batch and self._channel:
+            self._channel.send(b"".join(batch))
+
+    def _receive(self, flight: deque[_Prepared]) -> Iterator[Reply]:
+        """Outcomes of the oldest requests, at least one. The process is gone afterwards where it was at fault."""
+        assert self._channel is not None
+        limit = self._limits.first if self._fresh else self._limits.golden
+        # The clock starts here, when the host has taken everything before: its own work is nobody's fault.
+        lines = self._stray or self._channel.receive(limit)
+        if isinstance(lines, Silence):
+            _remove(flight.popleft().files)
+            yield self._end(lines, limit)
+            return
+        self._fresh = False
+        # A line that nobody asked for is taken for the next reply, and found to be none.
+        lines, self._stray = lines[: len(flight)], lines[len(flight) :]
+        for line in lines:
+            prepared = flight.popleft()
+            _remove(prepared.files)
+            try:
+                outcome = self._parse(line, prepared.number)
+            except NO_REPLY:
+                yield self._garbage(line)
+                return
+            yield outcome
+
+    def _give_up(self, failed: Failed, ahead: deque[_Prepared], pending: Iterator[Request]) -> Iterator[Reply]:
+        """A crash for every request that is left."""
+        crash = Crashed(f"could not be started again: {failed.message}", None, None, failed.details)
+        while ahead:
+            _remove(ahead.popleft().files)
+            yield crash
+        for _ in pending:
+            yield crash
+
+    def _end(self, silence: Silence, seconds: float) -> Crashed | TimedOut:
+        """Ends a process that did not reply; what became of it."""
+        channel, self._channel = self._channel, None
+        assert channel is not None
+        if silence is Silence.GONE:
+            status = channel.leave()
+            if status is None:
+                return Crashed("closed its reply stream", None, None, channel.stderr)
+            if status < 0:
+                name = signal.Signals(-status).name
+                return Crashed(f"killed by {name}", name, None, channel.stderr)
+            return Crashed(f"exited with {status}", None, status, channel.stderr)
+        channel.kill()
+        if silence is Silence.LATE:
+            return TimedOut(seconds, channel.stderr)
+        return Crashed(f"wrote {silence.value} to its reply stream", None, None, channel.stderr)
+
+    def _garbage(self, line: bytes) -> Crashed:
+        """Ends a process that wrote what is no reply: what else it wrote belongs to no request."""
+        channel, self._channel = self._channel, None
+        assert channel is not None
+        channel.kill()
+        shown = line[:200].decode(errors="backslashreplace")
+        return Crashed(f"wrote {shown!r} to its reply stream", None, None, channel.stderr)
+
+    def _kill(self) -> None:
+        if self._channel is not None:
+            self._channel.kill()
+            self._channel = None
+
+    def _start_line(self) -> bytes:
+        launch = self._launch
+        start = {
+            "id": 0,
+            "command": "start",
+            "adapter": None if launch.adapter is None else dict(launch.adapter),
+            "framework": launch.framework,
+            "dialect": launch.dialect,
+            "device": launch.device,
+            "operations": launch.operations,
+            "python_path": launch.python_path,
+            "shared": str(self._shared()),
+        }
+        return json.dumps(start).encode() + b"\n"
+
+    def _shared(self) -> Path:
+        """The folder that large arrays go through."""
+        if not self._folders:
+            memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+            self._folders.append(Path(tempfile.mkdtemp(prefix="lossproof-", dir=memory)))
+        return self._folders[0]
+
+    def _prepare(self, request: Request) -> _Prepared:
+        """The request as a line, its large arrays in files."""
+        self._number += 1
+        files: list[Path] = []
+        size = 0
+
+        def written(array: Encoded) -> str:
+            nonlocal size
+            if array.buffer is None:
+                return f"{{{array.members}}}"
+            path = self._write_file(f"{self._number}-{len(files)}", array.buffer)
+            files.append(path)
+            size += len(array.buffer)
+            return f'{{{array.members},"file":{json.dumps(str(path))},"size":{len(array.buffer)}}}'
+
+        parameters = ",".join(
+            f"{json.dumps(name)}:{written(value) if isinstance(value, Encoded) else _scalar(value)}"
+            for name, value in request.parameters.items()
+        )
+        ending = (
+            f',"which":{request.which}'
+            if request.loops is None
+            else f',"which":{request.which},"loops":{request.loops}'
+        )
+        if request.cotangent is not None:
+            ending += f',"cotangent":{written(request.cotangent)}'
+        line = (
+            f'{{"id":{self._number},"command":"{"case" if request.loops is None else "bench"}",'
+            f'"operation":"{request.operation}","question":"{request.question}",'
+            f'"inputs":[{",".join(map(written, request.inputs))}],"parameters":{{{parameters}}}{ending}}}\n'
+        ).encode()
+        return _Prepared(self._number, line, len(line) + size, tuple(files))
+
+    def _write_file(self, name: str, buffer: bytes) -> Path:
+        """A file with the buffer, in memory where it has room."""
+        path = self._shared() / name
+        try:
+            path.write_bytes(buffer)
+        except OSError:
+            path.unlink(missing_ok=True)
+            if len(self._folders) == 1:
+                self._folders.append(Path(tempfile.mkdtemp(prefix="lossproof-")))
+            path = self._folders[1] / name
+            path.write_bytes(buffer)
+        return path
+
+    def _parse(self, line: bytes, number: int) -> Reply:
+        """The outcome that a reply states. Raises one of NO_REPLY for what is none."""
+        reply = json.loads(line)
+        if reply["id"] != number:
+            raise ValueError(f"expected the reply {number}, got {reply['id']}")
+        match reply["outcome"]:
+            case "answered" if "answer" not in reply:
+                return Timed(tuple(map(float, reply["seconds"])))
+            case "answered":
+                answer = reply["answer"]
+                return Answered(
+                    None if answer is None else decode(answer, self._folders[0]),
+                    reply.get("reason", ""),
+                    str(reply["type"]),
+                    reply["device"],
+                    tuple(reply["changed"]),
+                    float(reply["seconds"]),
+                )
+            case "unsupported":
+                return Unsupported(str(reply["reason"]))
+            case "raised":
+                return Raised(str(reply["type"]), str(reply["message"]), str(reply["traceback"]))
+            case other:
+                raise ValueError(f"expected an outcome, got {other}")
+
+
+def _parse_start(line: bytes) -> Started | Failed:
+    """What a reply to `start` states. Raises one of NO_REPLY for what is none."""
+    reply = json.loads(line)
+    if reply["id"] != 0:
+        raise ValueError(f"expected the reply 0, got {reply['id']}")
+    if not reply["ok"]:
+        kind: Literal["missing", "failed"] = "missing" if reply["kind"] == "missing" else "failed"
+        return Failed(kind, str(reply["message"]), str(reply["traceback"]))
+    operations = {name: _parse_offer(offer) for name, offer in reply["operations"].items()}
+    return Started(
+        reply["framework"], reply["dialect"], reply["package"], reply["package_version"], reply["header"], operations
+    )
+
+
+def _parse_offer(offer: Mapping[str, Any]) -> Offer:
+    parameters, vjp_parameters = offer["parameters"], offer["vjp_parameters"]
+    return Offer(
+        None if parameters is None else tuple(parameters),
+        bool(offer["vjp"]),
+        None if vjp_parameters is None else tuple(vjp_parameters),
+        bool(offer["autodiff"]),
+    )
+
+
+def _scalar(value: Scalar) -> str:
+    """A parameter as JSON, which has no NaN and no infinity."""
+    if isinstance(value, float) and not isfinite(value):
+        return f'{{"number":"{value}"}}'
+    return json.dumps(value)
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

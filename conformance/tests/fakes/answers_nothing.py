@@ -1,0 +1,6 @@
+"""Forgets its return statement."""
+
+from __future__ import annotations
+
+
+def cross_entropy(logits: object, target: object, **parameters: object) -> None: ...
