@@ -1,0 +1,91 @@
+"""Implementations by the names that people type: shipped adapters, files, modules, single functions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+
+from lossproof.paths import IMPLEMENTATIONS
+
+
+class UnknownImplementationError(Exception):
+    """A name that stands for no adapter, file or module; the text names near matches."""
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """What is under test: how its adapter is found, and the file of its known deviations if it is an adapter file.
+
+    `adapter` is {"path": …}, {"module": …} or {"module": …, "function": …, "as": operation}; None for a program, whose
+    `command` speaks the protocol itself.
+    """
+
+    name: str
+    adapter: Mapping[str, str] | None
+    framework: str | None = None
+    dialect: str | None = None
+    device: str = "cpu"
+    command: tuple[str, ...] = ()
+
+    @property
+    def known_path(self) -> Path | None:
+        """Where its known deviations would be."""
+        path = self.adapter.get("path") if self.adapter else None
+        return Path(path).with_suffix(".known.toml") if path else None
+
+
+def shipped() -> Mapping[str, Path]:
+    """Adapter files that come with lossproof, by name."""
+    return {path.stem: path for path in sorted(IMPLEMENTATIONS.glob("*.py"))}
+
+
+def find_implementation(
+    text: str,
+    *,
+    operations: Iterable[str] = (),
+    operation: str | None = None,
+    framework: str | None = None,
+    dialect: str | None = None,
+    device: str = "cpu",
+) -> Implementation:
+    """What `text` stands for: a shipped adapter's name, path/to/file.py, package.module, or package.module:function.
+
+    A single function needs `operation`, the loss it is offered as. Raises UnknownImplementationError.
+    """
+    path = Path(text)
+    if text in shipped():
+        return Implementation(text, {"path": str(shipped()[text])}, framework, dialect, device)
+    if path.suffix == ".py" or path.is_file():
+        if not path.is_file():
+            raise UnknownImplementationError(
+                f"{text}: no such file{_near(text, (str(p) for p in path.parent.glob('*.py')))}"
+            )
+        return Implementation(text, {"path": str(path.resolve())}, framework, dialect, device)
+    module, _, function = text.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UnknownImplementationError(f"{text!r} is no implementation: expected {_WISH}{_near(text, shipped())}")
+    if not function and "." not in module and not _is_importable(module):
+        raise UnknownImplementationError(f"{text!r} is no implementation: expected {_WISH}{_near(text, shipped())}")
+    if not function:
+        return Implementation(text, {"module": module}, framework, dialect, device)
+    if operation is None:
+        raise UnknownImplementationError(
+            f"{text!r} is a single function: say which loss it is with --as, one of {', '.join(operations)}"
+        )
+    return Implementation(text, {"module": module, "function": function, "as": operation}, framework, dialect, device)
+
+
+_WISH = "the name of an adapter (see `lossproof list`), path/to/file.py, package.module or package.module:function"
+
+
+def _is_importable(module: str) -> bool:
+    here = Path.cwd()
+    return (here / f"{module}.py").is_file() or (here / module).is_dir() or util.find_spec(module) is not None
+
+
+def _near(text: str, names: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(text, list(names), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""

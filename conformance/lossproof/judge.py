@@ -1,0 +1,243 @@
+"""The judge: an answer beside a golden gives a judgement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossproof.connect import Answered, Crashed, Raised, Reply, TimedOut, Unsupported
+from lossproof.expected import Expected, decode
+from lossproof.numerics import FORMATS, Floats, overflow_threshold, round_to
+from lossproof.outcome import GRADES, Judgement, Outcome
+from lossproof.spec.golden import Golden
+
+Rules = Mapping[str, str]
+
+
+def judge(golden: Golden, replies: Sequence[Reply], rules: Rules, label_dtypes: Sequence[str]) -> Judgement:
+    """What the replies to a golden (one, or one for each call of a relation) are worth under a dialect's rules."""
+    if not golden.calls:
+        return _judge_reply(golden, replies[0], rules, label_dtypes)
+    parts = [_judge_reply(part, reply, rules, label_dtypes) for part, reply in zip(golden.calls, replies, strict=False)]
+    failed = [part for part in parts if part.outcome not in GRADES or part.reason]
+    return failed[0] if failed else _judge_relation(golden, replies, rules)
+
+
+def _judge_reply(golden: Golden, reply: Reply, rules: Rules, label_dtypes: Sequence[str]) -> Judgement:
+    match reply:
+        case Unsupported(reason=reason):
+            return Judgement(Outcome.UNSUPPORTED, reason=reason)
+        case Crashed(reason=reason):
+            return Judgement(Outcome.CRASHED, reason=reason)
+        case TimedOut(seconds=seconds):
+            return Judgement(Outcome.TIMED_OUT, reason=f"no answer within {seconds:g} s")
+        case Raised():
+            return _judge_refusal(golden, stored_answer(golden, rules), reply, label_dtypes)
+        case Answered():
+            return _judge_answer(golden, stored_answer(golden, rules), reply)
+    raise TypeError(f"expected a reply to a golden, got {reply!r}")
+
+
+def _judge_relation(golden: Golden, replies: Sequence[Reply], rules: Rules) -> Judgement:
+    """Whether two calls agree: within the sum of the distances that each may lawfully have from its own truth."""
+    numbers, lawful = [], []
+    for part, reply in zip(golden.calls, replies, strict=True):
+        assert isinstance(reply, Answered)
+        assert reply.array is not None
+        numbers.append(_rounded(reply.array, golden.dtype))
+        lawful.append(decode(stored_answer(part, rules), golden.dtype))
+    first, second = numbers[0], numbers[1]
+    bound = lawful[0].stable
+    match golden.relation:
+        case "sum_of_first_is_second":
+            first, bound = np.array([_exact_sum(first)]), np.array([bound.sum()])
+        case "mean_of_first_is_second":
+            first, bound = np.array([_exact_sum(first) / first.size]), np.array([bound.sum() / first.size])
+    bound = bound + lawful[1].stable
+    distance = np.abs(first - second)
+    worst = int(np.argmax(distance / bound))
+    if (distance <= lawful[1].accurate).all():
+        grade = Outcome.ACCURATE
+    else:
+        grade = Outcome.STABLE if (distance <= bound).all() else Outcome.WRONG
+    return Judgement(
+        grade,
+        float((distance / lawful[1].unit)[worst]),
+        float((distance / bound)[worst]),
+        str(worst),
+        repr(float(first[worst])),
+        repr(float(second[worst])),
+    )
+
+
+def stored_answer(golden: Golden, rules: Rules) -> Mapping[str, Any]:
+    """The answer that a golden stores for these rules."""
+    return next(
+        answer for answer in golden.answers if all(rules[name] == value for name, value in answer["rules"].items())
+    )
+
+
+def is_hazard(golden: Golden, rules: Rules) -> bool:
+    """Whether the dialect, or overflow in this dtype, leaves the answer open: such goldens never gate."""
+    if golden.kind == "hazard":
+        return True
+    parts = golden.calls or (golden,)
+    return any("undefined" in stored_answer(part, rules) for part in parts)
+
+
+def _judge_refusal(golden: Golden, answer: Mapping[str, Any], reply: Raised, label_dtypes: Sequence[str]) -> Judgement:
+    said = f"{reply.type}: {reply.message}"
+    if "raises" in answer:
+        return Judgement(Outcome.ACCURATE, reason=said)
+    if any(tensor["dtype"] not in (*FORMATS, *label_dtypes) for tensor in golden.inputs.values()):
+        return Judgement(Outcome.UNSUPPORTED, reason=f"refuses this label dtype, as its dialect allows ({said})")
+    return Judgement(Outcome.RAISED, reason=said)
+
+
+def _judge_answer(golden: Golden, answer: Mapping[str, Any], reply: Answered) -> Judgement:
+    fault = _fault(golden, answer, reply)
+    if fault:
+        return Judgement(Outcome.WRONG, reason=fault)
+    if "undefined" in answer:
+        return Judgement(Outcome.UNJUDGED, reason=answer["undefined"])
+    assert reply.array is not None, "no array is a fault"
+    numbers = _rounded(reply.array, golden.dtype)
+    judgement = compare(numbers, golden, answer)
+    return _with_fingerprint(judgement, numbers, golden, answer) if judgement.outcome is Outcome.WRONG else judgement
+
+
+def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered) -> str:
+    """What is wrong with an answer whatever its numbers are; "" where nothing is."""
+    if reply.changed:
+        return f"overwrote its input {', '.join(reply.changed)}"
+    if "raises" in answer:
+        return f"answered where it must refuse: {answer['raises']}"
+    if reply.array is None:
+        return f"answered a {reply.type}, expected an array of shape {golden.shape}"
+    return "" if "undefined" in answer else _misfit(golden, reply.array)
+
+
+def _misfit(golden: Golden, got: npt.NDArray[Any]) -> str:
+    if got.shape != golden.shape:
+        return f"answered the shape {got.shape}, expected {golden.shape}"
+    if golden.kind == "contract" and str(got.dtype) != golden.dtype:
+        return f"answered the dtype {got.dtype}, expected {golden.dtype}"
+    return ""
+
+
+def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judgement:
+    """The grade of the worst element, each beside the lawful answer that it is nearest to.
+
+    `numbers` are the answer's elements in C order, as binary64 numbers that the dtype holds.
+    """
+    asked = numbers if golden.positions is None else numbers[list(golden.positions)]
+    lawful = [answer, *answer.get("also", ())]
+    judgement = _worst(asked, [decode(each, golden.dtype) for each in lawful], golden, golden.positions)
+    if not golden.runs:
+        return judgement
+    sums = np.array([_exact_sum(numbers[start:stop]) for start, stop in golden.runs])
+    of_sums = _worst(sums, [decode(each["sums"], golden.dtype) for each in lawful], golden, None)
+    if GRADES.index(of_sums.outcome) <= GRADES.index(judgement.outcome):
+        return judgement
+    start, stop = golden.runs[int(of_sums.where)]
+    return Judgement(
+        of_sums.outcome, of_sums.ulps, of_sums.bounds, f"sum of [{start}:{stop}]", of_sums.expected, of_sums.got
+    )
+
+
+def _worst(numbers: Floats, lawful: Sequence[Expected], golden: Golden, positions: Sequence[int] | None) -> Judgement:
+    if not numbers.size:
+        return Judgement(Outcome.ACCURATE, 0.0, 0.0)
+    distances = [_distance(numbers, expected, golden.dtype) for expected in lawful]
+    levels = [_levels(distance, expected) for distance, expected in zip(distances, lawful, strict=True)]
+    nearest = np.argmin(np.stack(levels), axis=0) if len(lawful) > 1 else np.zeros(numbers.shape, dtype=np.intp)
+    level = np.min(np.stack(levels), axis=0) if len(lawful) > 1 else levels[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ulps = [distance / expected.unit for distance, expected in zip(distances, lawful, strict=True)]
+        bounds = [np.where(d == 0, 0.0, d / expected.bound) for d, expected in zip(distances, lawful, strict=True)]
+    worst_ulps = np.choose(nearest, ulps) if len(lawful) > 1 else ulps[0]
+    worst = int(np.lexsort((worst_ulps, level))[-1])
+    chosen = int(nearest[worst])
+    return Judgement(
+        GRADES[int(level[worst])],
+        float(worst_ulps[worst]),
+        float(bounds[chosen][worst]),
+        str(worst if positions is None else positions[worst]),
+        lawful[chosen].decimals[worst],
+        repr(float(numbers[worst])),
+    )
+
+
+def _levels(distance: Floats, expected: Expected) -> npt.NDArray[np.intp]:
+    """Index of each element's grade."""
+    return (
+        (distance > expected.accurate).astype(np.intp)
+        + (distance > expected.stable).astype(np.intp)
+        + (distance > expected.loose).astype(np.intp)
+    )
+
+
+def _distance(numbers: Floats, expected: Expected, dtype: str) -> Floats:
+    """|answer - truth|, scaled as `expected` is; 0 between equal special values, infinite beside a number."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.abs((numbers * expected.scale - expected.high) - expected.low)
+    if np.isfinite(distance).all() and (np.abs(expected.high) < _largest(dtype) * expected.scale).all():
+        return distance
+    distance = np.where(np.isfinite(distance), distance, np.inf)
+    same = (numbers == expected.high) & (expected.scale == 1) | (np.isnan(numbers) & np.isnan(expected.high))
+    distance = np.where(same & ~np.isfinite(expected.high), 0.0, distance)
+    return _beside_overflow(distance, numbers, expected, dtype)
+
+
+def _beside_overflow(distance: Floats, numbers: Floats, expected: Expected, dtype: str) -> Floats:
+    """Infinity is right where the truth rounds to it, and lawful where the bound reaches over that threshold."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(expected.high)
+        limit = min(overflow_threshold(dtype), _largest("float64")) * expected.scale
+        same_side = np.isinf(numbers) & (np.sign(numbers) == np.sign(expected.high)) & np.isfinite(expected.high)
+        reached = np.where(size + expected.low * np.sign(expected.high) >= limit, 0.0, expected.stable)
+        lawful = same_side & (size + expected.stable >= limit)
+    return np.where(lawful, reached, distance)
+
+
+def _largest(dtype: str) -> float:
+    return FORMATS[dtype].largest
+
+
+def _rounded(answer: npt.NDArray[Any], dtype: str) -> Floats:
+    """The answer's elements in C order as numbers of the dtype: a wider float is judged by its value, rounded once."""
+    numbers = answer.ravel()
+    if numbers.dtype == FORMATS[dtype].storage:
+        return numbers.astype(np.float64)
+    return round_to(dtype, numbers.astype(np.float64)).astype(np.float64)
+
+
+def _exact_sum(numbers: Floats) -> float:
+    """The sum, rounded once; special values follow IEEE 754."""
+    return math.fsum(numbers) if np.isfinite(numbers).all() else float(np.sum(numbers))
+
+
+def _with_fingerprint(judgement: Judgement, numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judgement:
+    """Name the rule values that give exactly this answer, if another dialect's do."""
+    for other in golden.answers:
+        if other is answer or "values" not in other:
+            continue
+        if compare(numbers, golden, other).outcome in (Outcome.ACCURATE, Outcome.STABLE):
+            names = ", ".join(
+                f"{name}: {value}" for name, value in other["rules"].items() if answer["rules"].get(name) != value
+            )
+            return Judgement(
+                judgement.outcome,
+                judgement.ulps,
+                judgement.bounds,
+                judgement.where,
+                judgement.expected,
+                judgement.got,
+                judgement.reason,
+                f"equals the answer of the rule {names}",
+            )
+    return judgement

@@ -1,0 +1,125 @@
+"""Known deviations: what an implementation is known to get wrong, in a file beside its adapter."""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from lossproof.outcome import Outcome
+from lossproof.record import Record, Subject
+
+
+class KnownDeviationError(Exception):
+    """A file of known deviations that cannot be used; the text names file, entry and wish."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Goldens (by globs over case ids) that are known to give `expected`, and why."""
+
+    place: str
+    cases: tuple[str, ...]
+    expected: Outcome
+    reason: str
+    versions: SpecifierSet
+    dtypes: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    device: str = ""
+    link: str = ""
+
+    def covers(self, record: Record, subject: Subject) -> bool:
+        """Whether a record is of a golden, version and device that this deviation speaks of."""
+        return (
+            any(fnmatch.fnmatchcase(record.case, glob) for glob in self.cases)
+            and (not self.dtypes or record.dtype in self.dtypes)
+            and (not self.questions or record.question in self.questions)
+            and (not self.device or subject.device.startswith(self.device))
+            and _contains(self.versions, subject.version)
+        )
+
+
+_TEXTS = ("expected", "reason", "versions", "device", "link")
+_LISTS = ("case", "dtype", "question")  # A single one may be written as text.
+_NEEDED = ("case", "expected", "reason")
+
+
+def read_known(path: Path) -> tuple[Deviation, ...]:
+    """The deviations in a .known.toml file, none where there is no file; raises KnownDeviationError.
+
+    Each [[deviation]] has `case` (a glob over case ids, or a list of them), the `expected` outcome and a `reason`; it may
+    be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, and point to more by `link`.
+    """
+    if not path.is_file():
+        return ()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as why:
+        raise KnownDeviationError(f"{path}: expected TOML, got {why}") from why
+    entries = data.pop("deviation", [])
+    if data or not isinstance(entries, list):
+        raise KnownDeviationError(
+            f"{path}: expected [[deviation]] tables alone, got {', '.join(data) or 'something else'}"
+        )
+    return tuple(_read(entry, f"{path.name} deviation {number}") for number, entry in enumerate(entries, start=1))
+
+
+def _read(entry: object, place: str) -> Deviation:
+    if not isinstance(entry, dict):
+        raise KnownDeviationError(f"{place}: expected a [[deviation]] table, got {entry!r}")
+    for key, value in entry.items():
+        _check(key, value, place)
+    for key in _NEEDED:
+        if not entry.get(key):
+            raise KnownDeviationError(f"{place}: expected the key {key}, got none")
+    try:
+        expected, versions = Outcome(entry["expected"]), SpecifierSet(entry.get("versions", ""))
+    except InvalidSpecifier as why:
+        raise KnownDeviationError(f"{place} versions: expected versions as in PEP 440, got {why}") from why
+    except ValueError as why:
+        raise KnownDeviationError(
+            f"{place} expected: expected one of {', '.join(Outcome)}, got {entry['expected']!r}"
+        ) from why
+    return Deviation(
+        place,
+        _listed(entry["case"]),
+        expected,
+        entry["reason"],
+        versions,
+        _listed(entry.get("dtype", ())),
+        _listed(entry.get("question", ())),
+        entry.get("device", ""),
+        entry.get("link", ""),
+    )
+
+
+def _check(key: str, value: object, place: str) -> None:
+    if key in _LISTS:
+        if not all(isinstance(each, str) for each in (value if isinstance(value, list) else [value])):
+            raise KnownDeviationError(f"{place} {key}: expected text or a list of texts, got {value!r}")
+    elif key not in _TEXTS:
+        raise KnownDeviationError(f"{place}: expected one of {', '.join((*_LISTS, *_TEXTS))}, got {key}")
+    elif not isinstance(value, str):
+        raise KnownDeviationError(f"{place} {key}: expected text, got {value!r}")
+
+
+def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def covering(record: Record, subject: Subject, deviations: Sequence[Deviation]) -> Deviation | None:
+    """The first deviation that speaks of a record."""
+    return next((deviation for deviation in deviations if deviation.covers(record, subject)), None)
+
+
+def _contains(versions: SpecifierSet, version: str) -> bool:
+    try:
+        return not str(versions) or versions.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
