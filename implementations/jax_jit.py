@@ -1,0 +1,74 @@
+"""The losses of jax_eager.py and their gradients, compiled by jax.jit."""
+
+import importlib.util
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+from jax import Array
+
+framework = "jax"
+dialect = "jax"
+
+Loss = Callable[..., Array]
+
+
+def load_sibling(name: str) -> ModuleType:
+    """The adapter beside this one; adapters are loaded by path, so their folder is not on sys.path."""
+    spec = importlib.util.spec_from_file_location(f"{__name__}_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def compiled(loss: Loss, *, prediction: int = 0, static: str = "reduction") -> tuple[Loss, Loss]:
+    """The loss and its gradient for the input at position `prediction`, compiled for each shape and `static`.
+
+    Other parameters are traced, so that a new ignore_index or a new positive label_smoothing compiles nothing.
+    """
+
+    def gradient(cotangent: Array, *inputs: Array, **parameters: Any) -> Array:
+        def of_prediction(array: Array) -> Array:
+            return loss(*inputs[:prediction], array, *inputs[prediction + 1 :], **parameters)
+
+        _, pull_back = jax.vjp(of_prediction, inputs[prediction])
+        pulled: Array = pull_back(cotangent)[0]
+        return pulled
+
+    return jax.jit(loss, static_argnames=static), jax.jit(gradient, static_argnames=static)
+
+
+eager = load_sibling("jax_eager")
+
+nll_loss, nll_loss_vjp = compiled(eager.nll_loss)
+log_softmax, log_softmax_vjp = compiled(eager.log_softmax, static="axis")
+binary_cross_entropy, binary_cross_entropy_vjp = compiled(eager.binary_cross_entropy)
+binary_cross_entropy_with_logits, binary_cross_entropy_with_logits_vjp = compiled(
+    eager.binary_cross_entropy_with_logits
+)
+distribution_cross_entropy, distribution_cross_entropy_vjp = compiled(eager.distribution_cross_entropy, prediction=1)
+_cross_entropy, _cross_entropy_vjp = compiled(eager.cross_entropy)
+
+
+@wraps(eager.cross_entropy)
+def cross_entropy(logits: Array, target: Array, **parameters: Any) -> Array:
+    """Softmax cross-entropy, compiled; values that a trace cannot refuse are checked before it."""
+    return _cross_entropy(logits, target, **_checked(target, **parameters))
+
+
+@wraps(eager.cross_entropy)
+def cross_entropy_vjp(cotangent: Array, logits: Array, target: Array, **parameters: Any) -> Array:
+    """Gradient of the softmax cross-entropy for the logits, compiled."""
+    return _cross_entropy_vjp(cotangent, logits, target, **_checked(target, **parameters))
+
+
+def _checked(target: Array, *, ignore_index: int = -100, label_smoothing: float = 0.0, **others: Any) -> dict[str, Any]:
+    """The parameters, without a label_smoothing of 0: it needs a smaller program, not a traced value."""
+    eager.check_values(target, ignore_index, label_smoothing)
+    smoothing = {} if label_smoothing == 0 else {"label_smoothing": label_smoothing}
+    return {"ignore_index": ignore_index, **smoothing, **others}
