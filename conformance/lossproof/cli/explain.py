@@ -1,0 +1,162 @@
+"""`lossproof explain`: one case in full, and what an implementation answers to it."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from lossproof.cli.choose import NothingChosenError, choose_goldens
+from lossproof.cli.errors import usage_errors
+from lossproof.cli.run import complete_implementation
+from lossproof.frameworks import read_needs
+from lossproof.implementations import UnknownImplementationError, find_implementation
+from lossproof.reports.elements import elements
+from lossproof.reports.reproduce import reproduction
+from lossproof.run import Asked, Selection, Session, Spec, read_spec
+from lossproof.spec.errors import SpecError
+from lossproof.spec.golden import Golden, array
+
+_ELEMENTS = 8
+
+
+@click.command()
+@click.argument("case")
+@click.argument("name", required=False, metavar="[IMPLEMENTATION]", shell_complete=complete_implementation)
+@click.option("--device", default="cpu", show_default=True, help="Where the implementation runs.")
+@click.option("--as", "operation", metavar="OPERATION", help="The loss that package.module:function is.")
+@click.option("--framework", help="Whose arrays are passed, where the adapter does not say.")
+@click.option("--dialect", help="The dialect to judge by, where the adapter does not say.")
+def command(
+    case: str,
+    name: str | None,
+    device: str,
+    operation: str | None,
+    framework: str | None,
+    dialect: str | None,
+) -> None:
+    """Explain CASE: its formula, its inputs, what must come out, and what IMPLEMENTATION gives.
+
+    CASE is an id with or without dtype and question: cross_entropy/ignore-index/all-ignored or
+    'cross_entropy/ignore-index/all-ignored[float32-gradient]'. With an implementation a script of a few lines follows
+    that reproduces the answer with the framework alone.
+    """
+
+    with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, OSError):
+        spec = read_spec()
+        goldens = choose_goldens(Selection((case,)))
+        _echo(_explain_case(goldens, spec))
+        if name is None:
+            _echo(line for golden in goldens for line in _answers(golden))
+            return
+        implementation = find_implementation(
+            name, operations=spec.operations, operation=operation, framework=framework, dialect=dialect, device=device
+        )
+        with Session(implementation, spec) as session:
+            subject = session.start()
+            if subject.failed:
+                click.echo(f"lossproof: {name} was not started: {subject.failed}", err=True)
+                sys.exit(3)
+            if goldens[0].operation not in subject.offered:
+                click.echo(f"lossproof: {name} does not offer {goldens[0].operation}", err=True)
+                sys.exit(4)
+            for asked in session.ask(goldens):
+                _echo(_explain_answer(asked, session.rules(asked.golden.operation)[0]))
+                _echo(_script(asked.golden, spec, implementation.adapter or {}))
+
+
+def _echo(lines: Iterator[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _explain_case(goldens: Sequence[Golden], spec: Spec) -> Iterator[str]:
+
+    golden = goldens[0]
+    operation = spec.operations[golden.operation]
+    yield golden.case
+    yield from textwrap.wrap(golden.why, 78, initial_indent="  ", subsequent_indent="  ")
+    for flag in golden.flags:
+        yield from textwrap.wrap(f"catches: {flag['bug']}", 78, initial_indent="  ", subsequent_indent="    ")
+        if "link" in flag:
+            yield f"    {flag['link']}"
+    if golden.source:
+        yield f"  from: {golden.source['title']} {golden.source.get('link', '')}".rstrip()
+    yield ""
+    yield from _paragraph("Formula", operation.formula)
+    for question, text in operation.reference_algorithm.items():
+        if any(golden.question == question for golden in goldens):
+            yield from _paragraph(f"Reference algorithm of the {question}", text)
+
+
+def _paragraph(title: str, text: str) -> Iterator[str]:
+
+    yield title
+    for line in text.strip().splitlines():
+        yield from textwrap.wrap(line, 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _shown(stored: object) -> str:
+
+    if not isinstance(stored, dict):
+        return repr(stored)
+    layout = f", {stored['layout']} in memory" if "layout" in stored else ""
+    head = f"{stored['dtype']} {tuple(stored['shape'])}{layout}"
+    if "recipe" in stored:
+        terms = ", ".join(f"{k} {v}" for k, v in stored.items() if k not in ("dtype", "shape", "recipe", "layout"))
+        return f"{head}: recipe {stored['recipe']}, {terms}"
+    return f"{head}: {array(stored).tolist()}"
+
+
+def _inputs(golden: Golden) -> Iterator[str]:
+    yield ""
+    yield golden.id
+    for name, stored in (*golden.inputs.items(), *golden.parameters.items()):
+        yield f"  {name} = {_shown(stored)}"
+    if golden.cotangent is not None:
+        yield f"  cotangent = {_shown(golden.cotangent)}"
+
+
+def _answers(golden: Golden) -> Iterator[str]:
+    yield from _inputs(golden)
+    for part in golden.calls or (golden,):
+        for answer in part.answers:
+            rules = ", ".join(f"{name}: {value}" for name, value in answer["rules"].items())
+            where = f" where {rules}" if rules else ""
+            if "raises" in answer:
+                yield f"  must refuse{where}: {answer['raises']}"
+            elif "undefined" in answer:
+                yield f"  left open{where}: {answer['undefined']}"
+            else:
+                values = ", ".join(answer["values"][:_ELEMENTS]) + (", …" if len(answer["values"]) > _ELEMENTS else "")
+                yield f"  expected{where}: {values}"
+
+
+def _explain_answer(asked: Asked, rules: Mapping[str, str]) -> Iterator[str]:
+
+    golden, judgement = asked.golden, asked.judgement
+    yield from _inputs(golden)
+    yield f"  outcome: {judgement.outcome}" + (" (hazard: never gates)" if asked.kind == "hazard" else "")
+    if judgement.reason:
+        yield f"  {judgement.reason}"
+    if judgement.fingerprint:
+        yield f"  {judgement.fingerprint}"
+    yield from (f"  {line}" for line in elements(asked, rules, _ELEMENTS))
+
+
+def _script(golden: Golden, spec: Spec, adapter: Mapping[str, str]) -> Iterator[str]:
+
+    if "path" not in adapter or golden.calls:
+        return
+    path = Path(adapter["path"])
+    script = reproduction(
+        golden, spec.operations[golden.operation], path.read_text(encoding="utf-8"), read_needs(path).framework
+    )
+    if script:
+        yield ""
+        yield "With the framework alone:"
+        yield ""
+        yield from (f"    {line}".rstrip() for line in script.splitlines())

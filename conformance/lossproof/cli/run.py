@@ -1,0 +1,218 @@
+"""`lossproof run`: judge implementations, print a table, keep the records."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import click
+from click.shell_completion import CompletionItem
+
+from lossproof.cli.choose import NothingChosenError, choose_goldens, default_implementations
+from lossproof.cli.console import progress, stdout
+from lossproof.cli.errors import usage_errors
+from lossproof.connect import Limits
+from lossproof.frameworks import read_needs
+from lossproof.gate import Exit, Verdict, decide, exit_code
+from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation, shipped
+from lossproof.known import KnownDeviationError
+from lossproof.numerics import DTYPES
+from lossproof.outcome import Outcome
+from lossproof.record import Record, Run, Subject, to_line
+from lossproof.reports.text import show
+from lossproof.run import Selection, read_spec, run_all, run_header
+from lossproof.spec.errors import SpecError
+
+DTYPE_NAMES = ("float64", "float32", "bfloat16", "float16")
+GRADE_NAMES = ("accurate", "stable", "loose")
+_TIMEOUT = 60.0
+
+
+def complete_implementation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+    """Names of shipped adapters that begin so."""
+
+    return [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[IMPLEMENTATION]...", shell_complete=complete_implementation)
+@click.option("--cases", multiple=True, metavar="GLOB", help="Only cases whose ids match; may be repeated.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(DTYPE_NAMES), help="Only goldens of this dtype.")
+@click.option("--device", default="cpu", show_default=True, help="Where it runs: cpu, cuda, cuda:1, …")
+@click.option(
+    "--require",
+    default="stable",
+    show_default=True,
+    type=click.Choice(GRADE_NAMES),
+    help="The grade below which an answer is a finding.",
+)
+@click.option("--as", "operation", metavar="OPERATION", help="The loss that package.module:function is.")
+@click.option("--framework", help="Whose arrays are passed, where the adapter does not say.")
+@click.option("--dialect", help="The dialect to judge by, where the adapter does not say.")
+@click.option("--exec", "programs", multiple=True, metavar="COMMAND", help="A program that speaks the protocol.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_TIMEOUT,
+    show_default=True,
+    help="Seconds for one golden.",
+)
+@click.option("--output", metavar="FOLDER", help="Keep the run in FOLDER/run.jsonl.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON lines instead of text.")
+def command(
+    names: tuple[str, ...],
+    cases: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    device: str,
+    require: str,
+    operation: str | None,
+    framework: str | None,
+    dialect: str | None,
+    programs: tuple[str, ...],
+    timeout: float,
+    output: str | None,
+    as_json: bool,
+) -> None:
+    """Judge each IMPLEMENTATION on the golden spec.
+
+    IMPLEMENTATION is the name of an adapter (`lossproof list`), path/to/my_loss.py, package.module, or
+    package.module:function with --as. Without one: every adapter that needs NumPy alone.
+
+    Exit codes: 0 no finding, 1 findings, 2 usage or a file that cannot be read or written, 3 an implementation could
+    not be started, 4 nothing was judged, 130 interrupted.
+    """
+
+    with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, KnownDeviationError, OSError):
+        spec = read_spec()
+        _check_known("--as", operation, spec.operations)
+        _check_known("--dialect", dialect, spec.dialects)
+        chosen = names or (() if programs else default_implementations())
+        implementations = [
+            find_implementation(
+                name,
+                operations=spec.operations,
+                operation=operation,
+                framework=framework,
+                dialect=dialect,
+                device=device,
+            )
+            for name in chosen
+        ]
+        implementations += [
+            Implementation(program, None, framework, dialect, device, tuple(shlex.split(program)))
+            for program in programs
+        ]
+        goldens = choose_goldens(Selection(cases, dtypes or DTYPES))
+        header = {**run_header(), "cases": list(cases), "dtypes": list(dtypes), "device": device}
+        with _Sink(_open(output), header, as_json=as_json) as sink:
+            items = run_all(implementations, goldens, spec, _limits(timeout))
+            interrupted = _take(items, sink, implementations)
+        finished = Run(header, tuple(sink.subjects), tuple(sink.records))
+        verdicts = decide(finished, Outcome(require))
+    code = exit_code(finished, verdicts, interrupted=interrupted)
+    if not as_json:
+        show(stdout(), finished, verdicts, Outcome(require))
+        for line in _what_next(finished, verdicts, output, introduced=not names and not programs):
+            click.echo(line)
+    sys.exit(code if code is not Exit.CLEAN else 0)
+
+
+class _Sink:
+    """Where a run goes: kept here, written to a file as it comes, printed as lines for --json."""
+
+    def __init__(self, file: TextIO | None, header: Mapping[str, object], *, as_json: bool) -> None:
+        self.subjects: list[Subject] = []
+        self.records: list[Record] = []
+        self._file = file
+        self._as_json = as_json
+        self._write(header)
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def take(self, item: Record | Subject) -> None:
+        """Keep and write one line of the run."""
+
+        if isinstance(item, Record):
+            self.records.append(item)
+        else:
+            self.subjects.append(item)
+        self._write(item)
+
+    def _write(self, item: Record | Subject | Mapping[str, object]) -> None:
+
+        if self._file is None and not self._as_json:
+            return
+        line = to_line(item)
+        if self._file is not None:
+            self._file.write(line + "\n")
+        if self._as_json:
+            click.echo(line)
+
+
+def _take(items: Iterable[Subject | Record], sink: _Sink, implementations: list[Implementation]) -> bool:
+    """Take what comes, with a progress bar on a terminal; whether it was interrupted."""
+
+    with progress() as bar:
+        task = bar.add_task("starting", total=None)
+        waiting = iter(implementations)
+        try:
+            bar.update(task, description=next(waiting).name)
+            for item in items:
+                sink.take(item)
+                if isinstance(item, Record):
+                    bar.advance(task)
+                else:
+                    bar.reset(task, total=item.asked, description=item.name)
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _limits(timeout: float) -> Limits:
+    """The first golden of a process may compile and load for longer, unless a time was stated."""
+
+    return Limits() if timeout == _TIMEOUT else Limits(golden=timeout, first=timeout)
+
+
+def _open(folder: str | None) -> TextIO | None:
+
+    if folder is None:
+        return None
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return (Path(folder) / "run.jsonl").open("w", encoding="utf-8")
+
+
+def _check_known(option: str, name: str | None, known: Iterable[str]) -> None:
+
+    if name is not None and name not in set(known):
+        raise UnknownImplementationError(f"{option}: expected one of {', '.join(known)}, got {name}")
+
+
+def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introduced: bool) -> list[str]:
+    """Frameworks that are ready or missing, where the run kept its records, and what to type next."""
+
+    lines = [""]
+    if introduced:
+        judged = {subject.name for subject in run.subjects}
+        needs = {name: read_needs(path) for name, path in shipped().items() if name not in judged}
+        ready = [name for name, need in needs.items() if need.installed]
+        missing = {need.install_line: name for name, need in reversed(needs.items()) if not need.installed}
+        if ready:
+            lines.append(f"Ready to run: {', '.join(ready)}")
+        lines += [f"To run {name}: {line}" for line, name in reversed(missing.items())]
+    if output:
+        lines.append(f"Kept in {output}/run.jsonl; make a page of it: lossproof report {output}")
+    findings = [finding.record for verdict in verdicts for finding in verdict.findings]
+    if findings:
+        lines.append(f"Next: lossproof explain '{findings[0].golden}' {findings[0].implementation}")
+    else:
+        lines.append("Next: lossproof new-adapter my_loss, then lossproof run my_loss.py")
+    return lines

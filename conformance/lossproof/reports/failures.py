@@ -1,0 +1,86 @@
+"""Failures grouped by cause: the same fingerprint or reason, or the same case over dtypes and questions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lossproof.gate import Finding, Verdict
+from lossproof.outcome import GRADES
+from lossproof.record import Record
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Findings of one cause."""
+
+    cause: str
+    findings: tuple[Finding, ...]
+
+
+def group(findings: Iterable[Finding]) -> list[Group]:
+    """Groups in the order in which their first finding was met."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(_cause(finding), []).append(finding)
+    return [Group(cause, tuple(members)) for cause, members in groups.items()]
+
+
+def _cause(finding: Finding) -> str:
+    record = finding.record
+    if finding.stale:
+        return f"known deviation did not happen: {finding.stale.place}"
+    if record.fingerprint:
+        return record.fingerprint
+    return record.case
+
+
+def describe(finding: Finding) -> list[str]:
+    """Where, what, and how to run it again: three lines, a fourth for what the answer equals."""
+    record = finding.record
+    lines = [f"{record.golden}: {record.outcome}{_stale(finding)}", f"  {evidence(record)}"]
+    if record.fingerprint:
+        lines.append(f"  {record.fingerprint}")
+    return [*lines, f"  lossproof explain '{record.golden}' {record.implementation}"]
+
+
+def _stale(finding: Finding) -> str:
+    return f", but {finding.stale.place} says {finding.stale.expected}" if finding.stale else ""
+
+
+def evidence(record: Record) -> str:
+    """Expected, got and the distance; or the reason."""
+    if record.outcome not in GRADES or not record.expected:
+        return record.reason or "no element differs"
+    return f"at {record.where}: expected {record.expected}, got {record.got} ({distance(record)})"
+
+
+def distance(record: Record) -> str:
+    """The error in ulps and in units of the bound."""
+    if math.isnan(record.ulps):
+        return ""
+    if math.isinf(record.ulps):
+        return "not finite on one side"
+    return f"{_short(record.ulps)} ulp, {_short(record.bounds)} of the bound"
+
+
+def worst(records: Sequence[Record]) -> Record | None:
+    """The record with the worst grade, and of those the largest error in units of the bound, among goldens that gate."""
+    graded = [record for record in records if record.outcome in GRADES and not math.isnan(record.ulps) and record.kind != "hazard"]
+    return max(graded, key=lambda record: (GRADES.index(record.outcome), record.bounds, record.ulps), default=None)
+
+
+def known_groups(verdict: Verdict) -> list[tuple[str, int, Record]]:
+    """Reason, number of records and first record of each known deviation that happened."""
+    counted: dict[str, tuple[str, int, Record]] = {}
+    for record, deviation in verdict.known:
+        reason, count, first = counted.get(deviation.place, (deviation.reason, 0, record))
+        counted[deviation.place] = (reason, count + 1, first)
+    return list(counted.values())
+
+
+def _short(number: float) -> str:
+    return f"{number:.3g}"

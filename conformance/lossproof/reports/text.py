@@ -1,0 +1,97 @@
+"""A run as plain text, 80 columns wide where stdout is no terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lossproof.gate import Verdict
+from lossproof.outcome import GRADES, Outcome
+from lossproof.record import Run
+from lossproof.reports.failures import SHOWN, describe, distance, evidence, group, known_groups, worst
+
+_STYLES = {Outcome.ACCURATE: "green", Outcome.STABLE: "green", Outcome.LOOSE: "yellow", Outcome.WRONG: "red"}
+_WIDTH = 80
+
+
+def show(console: Console, run: Run, verdicts: Sequence[Verdict], required: Outcome) -> None:
+    """Table, worst errors, known deviations, findings."""
+    console.print(_table(verdicts))
+    for line in _worst(run, verdicts):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for verdict in verdicts:
+        for line in (*_known(verdict), *_findings(verdict, required)):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for subject in run.subjects:
+        if subject.failed:
+            console.print(f"\n{subject.name} was not started: {subject.failed}", highlight=False, markup=False)
+
+
+def _table(verdicts: Sequence[Verdict]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("implementation", overflow="fold")
+    for name in ("goldens", "accurate", "stable", "loose", "wrong", "unsup.", "raised", "crashed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for verdict in verdicts:
+        counts = verdict.outcomes
+        table.add_row(
+            verdict.subject.name,
+            str(sum(counts.values())),
+            *(_styled(counts.get(grade, 0), grade) for grade in GRADES),
+            str(counts.get(Outcome.UNSUPPORTED, 0)),
+            str(counts.get(Outcome.RAISED, 0)),
+            str(counts.get(Outcome.CRASHED, 0) + counts.get(Outcome.TIMED_OUT, 0)),
+        )
+    return table
+
+
+def _styled(count: int, grade: Outcome) -> str:
+    return f"[{_STYLES[grade]}]{count}[/]" if count else "0"
+
+
+def _worst(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield "Worst error"
+    for verdict in verdicts:
+        record = worst(run.of(verdict.subject.name))
+        if record is not None:
+            yield f"  {verdict.subject.name}: {record.outcome}, {distance(record)}"
+            yield f"    {record.golden}"
+        yield f"    accurate: {_share(run, verdict, 'value')} of values, {_share(run, verdict, 'gradient')} of gradients"
+        if verdict.subject.not_offered:
+            text = f"not offered: {', '.join(verdict.subject.not_offered)}"
+            yield textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")
+        open_answers = sum(r.outcome is Outcome.UNJUDGED for r in run.of(verdict.subject.name))
+        if open_answers:
+            yield f"    left open by the dialect or the dtype, so not judged: {open_answers}"
+
+
+def _share(run: Run, verdict: Verdict, question: str) -> str:
+    """Per cent of the graded goldens of a question that are accurate."""
+    graded = [r for r in run.of(verdict.subject.name) if r.question == question and r.outcome in GRADES]
+    accurate = sum(record.outcome is Outcome.ACCURATE for record in graded)
+    # Rounded down: 100 % means all of them.
+    return f"{1000 * accurate // len(graded) / 10:g} %" if graded else "none"
+
+
+def _known(verdict: Verdict) -> Iterator[str]:
+    groups = known_groups(verdict)
+    if groups:
+        yield f"\n{verdict.subject.name}: {len(verdict.known)} known deviations"
+    for reason, count, record in groups:
+        yield f"  {count} {record.outcome}, as {record.golden}"
+        yield from textwrap.wrap(reason, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+        yield f"    {evidence(record)}"
+
+
+def _findings(verdict: Verdict, required: Outcome) -> Iterator[str]:
+    if not verdict.findings:
+        return
+    yield f"\n{verdict.subject.name}: {len(verdict.findings)} findings (not {required}, raised, crashed or timed out)"
+    for cause in group(verdict.findings):
+        for finding in cause.findings[:SHOWN]:
+            yield from (f"  {line}" for line in describe(finding))
+        if len(cause.findings) > SHOWN:
+            yield f"  … and {len(cause.findings) - SHOWN} more: {cause.cause}"
