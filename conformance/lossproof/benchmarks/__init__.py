@@ -1,0 +1,1 @@
+"""The workloads as benchmarks of pytest-benchmark, for `pytest --pyargs lossproof.benchmarks`."""

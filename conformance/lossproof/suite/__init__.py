@@ -1,0 +1,1 @@
+"""The goldens as pytest items, for `pytest --pyargs lossproof.suite`."""
