@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 from lossproof.known import Deviation, covering, read_known
 from lossproof.outcome import FAILURES, GRADES, Outcome, suffices
+from lossproof.paths import IMPLEMENTATIONS
 from lossproof.record import Record, Run, Subject
 
 NEVER_GATE = ("hazard",)
@@ -57,10 +57,21 @@ class Verdict:
 def decide(run: Run, required: Outcome) -> list[Verdict]:
     """A verdict for each implementation of a run; raises KnownDeviationError."""
     return [
-        decide_one(subject, run.of(subject.name), read_known(Path(subject.known)) if subject.known else (), required)
+        decide_one(
+            subject,
+            run.of(subject.name),
+            read_known(IMPLEMENTATIONS / subject.known) if subject.known else (),
+            required,
+        )
         for subject in run.subjects
         if not subject.failed
     ]
+
+
+def deviations_of(subject: Subject) -> tuple[Deviation, ...]:
+    """The known deviations that stand beside its adapter; raises KnownDeviationError."""
+    # A path of its own replaces the folder of the shipped adapters.
+    return read_known(IMPLEMENTATIONS / subject.known) if subject.known else ()
 
 
 def decide_one(

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -53,8 +52,8 @@ _NEEDED = ("case", "expected", "reason")
 def read_known(path: Path) -> tuple[Deviation, ...]:
     """The deviations in a .known.toml file, none where there is no file; raises KnownDeviationError.
 
-    Each [[deviation]] has `case` (a glob over case ids, or a list of them), the `expected` outcome and a `reason`; it may
-    be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, and point to more by `link`.
+    Each [[deviation]] has `case` (a glob over case ids, or a list of them), the `expected` outcome and a `reason`; it
+    may be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, and point to more by `link`.
     """
     if not path.is_file():
         return ()

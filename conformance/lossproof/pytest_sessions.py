@@ -10,9 +10,9 @@ import pytest
 
 from lossproof.connect import Limits
 from lossproof.declaration import Declaration
-from lossproof.gate import Verdict, decide_one
+from lossproof.gate import Verdict, decide_one, deviations_of
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation
-from lossproof.known import Deviation, KnownDeviationError, read_known
+from lossproof.known import Deviation, KnownDeviationError
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
 from lossproof.record import Record, Subject
@@ -72,7 +72,7 @@ def open_implementation(stated: Declaration, config: pytest.Config) -> Opened:
     """The implementation that a declaration names, started where it is not yet; raises NotStartedError."""
     try:
         session, subject = _started(stated, config)
-        deviations = read_known(Path(subject.known)) if subject.known else ()
+        deviations = deviations_of(subject)
     except (UnknownImplementationError, KnownDeviationError, SpecError) as why:
         raise NotStartedError(str(why)) from why
     if subject.failed:

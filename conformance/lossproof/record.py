@@ -65,7 +65,8 @@ class Record:
 class Subject:
     """An implementation in a run: what it said of itself when it started, or why it did not start.
 
-    `asked` counts its goldens, by which a run that broke off is known.
+    `asked` counts its goldens, by which a run that broke off is known. `known` is its file of known deviations: a name
+    beside the shipped adapters, or a path.
     """
 
     name: str

@@ -10,15 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lossproof.connect import Answered, Failed, Launch, Limits, Offer, Reply, Request, Started, Unsupported, Worker
+from lossproof.cpu import cpu_features, cpu_model
 from lossproof.implementations import Implementation
 from lossproof.judge import is_hazard, judge
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Judgement
+from lossproof.paths import IMPLEMENTATIONS
 from lossproof.record import Record, Subject
 from lossproof.spec.dialects import Dialect, read_dialects
 from lossproof.spec.golden import SPEC_VERSION, Golden, array, golden_files, load_goldens
@@ -83,7 +86,9 @@ def run_header() -> dict[str, Any]:
         "lossproof": metadata.version("lossproof"),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
+        "cpu": cpu_model(),
+        "cpu_features": cpu_features(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "cores": os.cpu_count(),
@@ -133,7 +138,7 @@ class Session:
             version=started.package_version or "",
             dialect=implementation.dialect or started.dialect or "",
             device=implementation.device,
-            known=str(known) if known and known.is_file() else "",
+            known=_portable(known) if known and known.is_file() else "",
             header=started.header,
         )
 
@@ -232,6 +237,11 @@ def run(session: Session, goldens: Iterable[Golden]) -> Iterator[Record]:
             judgement.fingerprint,
             sum(reply.seconds for reply in asked.replies if isinstance(reply, Answered)),
         )
+
+
+def _portable(known: Path) -> str:
+    """A shipped file of known deviations by its name, so that a run can be read elsewhere; another one by its path."""
+    return known.name if known.parent == IMPLEMENTATIONS else str(known)
 
 
 def _parts(golden: Golden) -> tuple[Golden, ...]:

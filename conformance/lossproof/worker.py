@@ -184,7 +184,7 @@ def load_session(request: Mapping[str, Any]) -> Tuple[Session, Dict[str, Any]]:
         "dialect": request.get("dialect") or getattr(module, "dialect", None),
         "package": package,
         "package_version": version_of(package),
-        "header": {"python": platform.python_version(), "platform": platform.platform(), **header},
+        "header": {"python": platform.python_version(), "system": platform.system(), **header},
         "operations": {name: offer(losses[name], vjps.get(name), bridge) for name in losses},
     }
     return session, facts

@@ -126,4 +126,4 @@ def _time(
         _CLOCK.add(seconds_per_call(session, request, loops))
 
     rounds = max(rounds, config.getoption("benchmark_min_rounds"))
-    benchmark.pedantic(call, rounds=rounds)  # type: ignore[no-untyped-call]  # its parameters have no types
+    benchmark.pedantic(call, rounds=rounds)
