@@ -165,8 +165,9 @@ class Session:
         if golden.question == "gradient" and not (offer.vjp or offer.autodiff):
             return "offers no gradient: neither automatic differentiation nor a _vjp function"
         known = _known_parameters(golden, offer)
+        rules, _ = self.rules(golden.operation)
         for name, value in golden.parameters.items():
-            if known is not None and name not in known and not _is_default(value, operation.parameters[name]):
+            if known is not None and name not in known and not _is_default(value, operation.parameters[name], rules):
                 return f"has no parameter {name}"
         return ""
 
@@ -252,8 +253,12 @@ def _known_parameters(golden: Golden, offer: Offer) -> Sequence[str] | None:
     return offer.vjp_parameters if golden.question == "gradient" and offer.vjp else offer.parameters
 
 
-def _is_default(value: Any, parameter: Parameter) -> bool:
-    return not isinstance(value, dict) and value == parameter.default
+def _is_default(value: Any, parameter: Parameter, rules: Mapping[str, str]) -> bool:
+    """Whether leaving the parameter out means the same: a rule default_<parameter> of the dialect has the first say."""
+    if isinstance(value, dict):
+        return False
+    stated = rules.get(f"default_{parameter.name}")
+    return str(value).lower() == stated if stated is not None else value == parameter.default
 
 
 def _encoded(stored: Mapping[str, Any]) -> Encoded:

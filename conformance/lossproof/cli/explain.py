@@ -115,9 +115,9 @@ def _inputs(golden: Golden) -> Iterator[str]:
     yield ""
     yield golden.id
     for name, stored in (*golden.inputs.items(), *golden.parameters.items()):
-        yield f"  {name} = {_shown(stored)}"
+        yield from _wrapped(f"{name} = {_shown(stored)}")
     if golden.cotangent is not None:
-        yield f"  cotangent = {_shown(golden.cotangent)}"
+        yield from _wrapped(f"cotangent = {_shown(golden.cotangent)}")
 
 
 def _answers(golden: Golden) -> Iterator[str]:
@@ -127,12 +127,16 @@ def _answers(golden: Golden) -> Iterator[str]:
             rules = ", ".join(f"{name}: {value}" for name, value in answer["rules"].items())
             where = f" where {rules}" if rules else ""
             if "raises" in answer:
-                yield f"  must refuse{where}: {answer['raises']}"
+                yield from _wrapped(f"must refuse{where}: {answer['raises']}")
             elif "undefined" in answer:
-                yield f"  left open{where}: {answer['undefined']}"
+                yield from _wrapped(f"left open{where}: {answer['undefined']}")
             else:
                 values = ", ".join(answer["values"][:_ELEMENTS]) + (", …" if len(answer["values"]) > _ELEMENTS else "")
-                yield f"  expected{where}: {values}"
+                yield from _wrapped(f"expected{where}: {values}")
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, 80, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
 
 
 def _explain_answer(asked: Asked, rules: Mapping[str, str]) -> Iterator[str]:

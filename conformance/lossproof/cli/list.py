@@ -68,6 +68,7 @@ def _overview(as_json: bool) -> list[str]:
             *(json.dumps({"dialect": name, "summary": dialect.summary}) for name, dialect in spec.dialects.items()),
         ]
     width = max(map(len, (*needs, *spec.operations)))
+    narrow = max(map(len, spec.dialects))
     return [
         "Implementations",
         *(f"  {name:{width}}  {_state(need)}" for name, need in needs.items()),
@@ -79,7 +80,7 @@ def _overview(as_json: bool) -> list[str]:
         ),
         "",
         "Dialects",
-        *(f"  {name:{width}}  {dialect.summary}" for name, dialect in spec.dialects.items()),
+        *(f"  {name:{narrow}}  {dialect.summary}" for name, dialect in spec.dialects.items()),
     ]
 
 

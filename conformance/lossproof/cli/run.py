@@ -187,7 +187,7 @@ def _open(folder: str | None) -> TextIO | None:
     if folder is None:
         return None
     Path(folder).mkdir(parents=True, exist_ok=True)
-    return (Path(folder) / "run.jsonl").open("w", encoding="utf-8")
+    return (Path(folder) / "run.jsonl").open("w", encoding="utf-8", buffering=1)
 
 
 def _check_known(option: str, name: str | None, known: Iterable[str]) -> None:
@@ -208,6 +208,7 @@ def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introdu
         if ready:
             lines.append(f"Ready to run: {', '.join(ready)}")
         lines += [f"To run {name}: {line}" for line, name in reversed(missing.items())]
+    lines += [f"To run {name}: {line}" for name, line in _missing(run).items()]
     if output:
         lines.append(f"Kept in {output}/run.jsonl; make a page of it: lossproof report {output}")
     findings = [finding.record for verdict in verdicts for finding in verdict.findings]
@@ -216,3 +217,12 @@ def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introdu
     else:
         lines.append("Next: lossproof new-adapter my_loss, then lossproof run my_loss.py")
     return lines
+
+
+def _missing(run: Run) -> dict[str, str]:
+    """The line that installs what an adapter needs, for each that was not started for want of it."""
+    paths = {
+        subject.name: shipped().get(subject.name, Path(subject.name)) for subject in run.subjects if subject.missing
+    }
+    needs = {name: read_needs(path) for name, path in paths.items() if path.is_file()}
+    return {name: need.install_line for name, need in needs.items() if not need.installed}

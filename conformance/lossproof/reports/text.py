@@ -28,6 +28,14 @@ def show(console: Console, run: Run, verdicts: Sequence[Verdict], required: Outc
     for subject in run.subjects:
         if subject.failed:
             console.print(f"\n{subject.name} was not started: {subject.failed}", highlight=False, markup=False)
+            for line in _last_frame(subject.details):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _last_frame(traceback: str) -> list[str]:
+    lines = traceback.rstrip().splitlines()
+    last = max((number for number, line in enumerate(lines) if line.startswith('  File "')), default=len(lines))
+    return lines[last:-1]
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
