@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from lossproof.outcome import GRADES
 from lossproof.record import Record
 
 SHOWN = 3
+_WIDTH = 78
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,21 @@ def _cause(finding: Finding) -> str:
 
 
 def describe(finding: Finding) -> list[str]:
-    """Where, what, and how to run it again: three lines, a fourth for what the answer equals."""
+    """Where, what, what the answer equals if that is known, and how to run it again."""
     record = finding.record
-    lines = [f"{record.golden}: {record.outcome}{_stale(finding)}", f"  {evidence(record)}"]
-    if record.fingerprint:
-        lines.append(f"  {record.fingerprint}")
-    return [*lines, f"  lossproof explain '{record.golden}' {record.implementation}"]
+    return [
+        f"{record.golden}: {record.outcome}{_stale(finding)}",
+        *wrapped(evidence(record), "  "),
+        *wrapped(record.fingerprint, "  "),
+        f"  lossproof explain '{record.golden}' {record.implementation}",
+    ]
+
+
+def wrapped(text: str, indent: str) -> list[str]:
+    """The text in lines of at most 78 columns, numbers and ids left whole."""
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _stale(finding: Finding) -> str:
@@ -69,7 +80,11 @@ def distance(record: Record) -> str:
 
 def worst(records: Sequence[Record]) -> Record | None:
     """The record with the worst grade, and of those the largest error in units of the bound, among goldens that gate."""
-    graded = [record for record in records if record.outcome in GRADES and not math.isnan(record.ulps) and record.kind != "hazard"]
+    graded = [
+        record
+        for record in records
+        if record.outcome in GRADES and not math.isnan(record.ulps) and record.kind != "hazard"
+    ]
     return max(graded, key=lambda record: (GRADES.index(record.outcome), record.bounds, record.ulps), default=None)
 
 

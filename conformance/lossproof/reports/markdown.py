@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lossproof.gate import Verdict, decide
+from lossproof.gate import decide
 from lossproof.outcome import GRADES, Outcome, suffices
 from lossproof.record import Record, Run
 from lossproof.reports.failures import SHOWN, evidence, group, known_groups, worst
@@ -38,7 +38,10 @@ def summary(runs: Sequence[Run], required: Outcome) -> str:
     verdicts = [verdict for run in runs for verdict in decide(run, required)]
     records = {subject.name: run.of(subject.name) for run in runs for subject in run.subjects if not subject.failed}
     environment = Environment(
-        loader=PackageLoader("lossproof.reports"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=PackageLoader("lossproof.reports"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     environment.filters["short"] = _short
     worst_records = [(name, worst(of)) for name, of in records.items()]

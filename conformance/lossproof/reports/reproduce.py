@@ -14,7 +14,6 @@ from lossproof.spec.golden import Golden, array
 from lossproof.spec.operations import Operation
 
 
-
 def reproduction(golden: Golden, operation: Operation, source: str, framework: str) -> str | None:
     """Imports, the adapter's definitions that the loss needs, the inputs, the call; None for a framework without a recipe.
 
@@ -88,7 +87,13 @@ _FRAMEWORKS: Mapping[str, _Writer] = {
         _torch_gradient,
     ),
     "jax": _Writer(
-        ["import jax", "", 'jax.config.update("jax_enable_x64", True)', "import jax.numpy as jnp", "import numpy as np"],
+        [
+            "import jax",
+            "",
+            'jax.config.update("jax_enable_x64", True)',
+            "import jax.numpy as jnp",
+            "import numpy as np",
+        ],
         lambda values, dtype: f"jnp.asarray({values}).astype(jnp.{dtype})",
         _jax_gradient,
     ),

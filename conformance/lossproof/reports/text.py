@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -11,10 +10,9 @@ from rich.table import Table
 from lossproof.gate import Verdict
 from lossproof.outcome import GRADES, Outcome
 from lossproof.record import Run
-from lossproof.reports.failures import SHOWN, describe, distance, evidence, group, known_groups, worst
+from lossproof.reports.failures import SHOWN, describe, distance, evidence, group, known_groups, worst, wrapped
 
 _STYLES = {Outcome.ACCURATE: "green", Outcome.STABLE: "green", Outcome.LOOSE: "yellow", Outcome.WRONG: "red"}
-_WIDTH = 80
 
 
 def show(console: Console, run: Run, verdicts: Sequence[Verdict], required: Outcome) -> None:
@@ -69,8 +67,7 @@ def _worst(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
             yield f"    {record.golden}"
         yield f"    accurate: {_share(run, verdict, 'value')} of values, {_share(run, verdict, 'gradient')} of gradients"
         if verdict.subject.not_offered:
-            text = f"not offered: {', '.join(verdict.subject.not_offered)}"
-            yield textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")
+            yield from wrapped(f"not offered: {', '.join(verdict.subject.not_offered)}", "    ")
         open_answers = sum(r.outcome is Outcome.UNJUDGED for r in run.of(verdict.subject.name))
         if open_answers:
             yield f"    left open by the dialect or the dtype, so not judged: {open_answers}"
@@ -90,8 +87,8 @@ def _known(verdict: Verdict) -> Iterator[str]:
         yield f"\n{verdict.subject.name}: {len(verdict.known)} known deviations"
     for reason, count, record in groups:
         yield f"  {count} {record.outcome}, as {record.golden}"
-        yield from textwrap.wrap(reason, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-        yield f"    {evidence(record)}"
+        yield from wrapped(reason, "    ")
+        yield from wrapped(evidence(record), "    ")
 
 
 def _findings(verdict: Verdict, required: Outcome) -> Iterator[str]:
