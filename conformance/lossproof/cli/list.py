@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 
 import click
 
@@ -38,7 +39,11 @@ def _cases(globs: tuple[str, ...], as_json: bool) -> list[str]:
             json.dumps({"case": name, "kind": golden.kind, "why": golden.why}, ensure_ascii=False)
             for name, golden in seen.items()
         ]
-    return [f"{name}\n    {golden.why}" for name, golden in seen.items()]
+    return [f"{name}\n{_indented(golden.why)}" for name, golden in seen.items()]
+
+
+def _indented(text: str) -> str:
+    return textwrap.fill(text, 80, initial_indent="    ", subsequent_indent="    ")
 
 
 def _overview(as_json: bool) -> list[str]:

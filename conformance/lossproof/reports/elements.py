@@ -9,7 +9,7 @@ import numpy as np
 from lossproof.connect import Answered
 from lossproof.expected import decode
 from lossproof.judge import stored_answer
-from lossproof.numerics import FORMATS, round_to
+from lossproof.numerics import round_to
 from lossproof.run import Asked
 
 
@@ -38,7 +38,7 @@ def elements(asked: Asked, rules: Mapping[str, str], most: int) -> Iterator[str]
             nearest = float(round_to(part.dtype, expected.high[place] / expected.scale[place]).astype(np.float64))
             yield f"{'':>7}  {_hex(nearest):<27} {_hex(number):<24}"
         if positions.size > most:
-            yield f"{'':>7}  … {positions.size - most} more compared, of {got.size} elements of {FORMATS[part.dtype].name}"
+            yield f"{'':>7}  … {positions.size - most} more compared, of {got.size} elements"
 
 
 def _hex(number: float) -> str:

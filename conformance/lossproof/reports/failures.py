@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lossproof.gate import Finding, Verdict
+from lossproof.gate import NEVER_GATE, Finding, Verdict
 from lossproof.outcome import GRADES
 from lossproof.record import Record
 

@@ -15,7 +15,7 @@ from lossproof.spec.operations import Operation
 
 
 def reproduction(golden: Golden, operation: Operation, source: str, framework: str) -> str | None:
-    """Imports, the adapter's definitions that the loss needs, the inputs, the call; None for a framework without a recipe.
+    """Imports, the adapter's definitions that the loss needs, inputs, call; None for a framework without a recipe.
 
     `source` is the text of the adapter file. Memory layouts are named in a comment and not made.
     """
@@ -125,9 +125,8 @@ def _values(stored: Mapping[str, Any]) -> str:
     if stored["recipe"] == "hash_index":
         return f"(({hashed} >> 8) % {stored['below']}).reshape({shape})"
     bits = min(24, FORMATS[stored["dtype"]].precision)
-    if stored["recipe"] == "hash":
-        return f"((({hashed} >> {32 - bits}) - {2 ** (bits - 1)}) * {stored['scale'] / 2 ** (bits - 1)!r}).reshape({shape})"
-    return f"((({hashed} >> {32 - bits}) + 1) * {stored['scale'] / 2**bits!r}).reshape({shape})"
+    first, steps = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if stored["recipe"] == "hash" else (1, 2**bits)
+    return f"((({hashed} >> {32 - bits}) + {first}) * {stored['scale'] / steps!r}).reshape({shape})"
 
 
 def _literal(values: Any) -> str:

@@ -65,7 +65,8 @@ def _worst(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
         if record is not None:
             yield f"  {verdict.subject.name}: {record.outcome}, {distance(record)}"
             yield f"    {record.golden}"
-        yield f"    accurate: {_share(run, verdict, 'value')} of values, {_share(run, verdict, 'gradient')} of gradients"
+        values, gradients = (_share(run, verdict, question) for question in ("value", "gradient"))
+        yield f"    accurate: {values} of values, {gradients} of gradients"
         if verdict.subject.not_offered:
             yield from wrapped(f"not offered: {', '.join(verdict.subject.not_offered)}", "    ")
         open_answers = sum(r.outcome is Outcome.UNJUDGED for r in run.of(verdict.subject.name))
