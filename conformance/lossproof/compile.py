@@ -22,7 +22,8 @@ from lossproof.spec.shapes import result_shape
 Json = dict[str, Any]
 
 _PROBES_BY_HASH = 24
-_RUNS = 16
+_RUNS = 128
+_SHORTEST_RUN = 32
 _BLOCK_EDGES = (31, 32, 33, 63, 64, 127, 128, 129, 255, 256, 257, 511, 512, 1023, 1024, 2047, 2048, 4095, 4096, 32767)
 # Never all ones, and of both signs: a backward that ignores its incoming gradient must not pass.
 _SCALAR_COTANGENT = 1.25
@@ -128,7 +129,8 @@ def _probes(size: int) -> Probes | None:
     edges = [edge for edge in _BLOCK_EDGES if edge < size]
     hashed = [(i * 2654435769 % 2**32) * size >> 32 for i in range(1, _PROBES_BY_HASH + 1)]
     positions = sorted({0, 1, size - 1, size - 2, *edges, *(size - 1 - edge for edge in edges), *hashed})
-    stops = sorted({size * part // _RUNS for part in range(1, _RUNS + 1)} | {size - 128, size - 16})
+    runs = min(_RUNS, size // _SHORTEST_RUN)
+    stops = sorted({size * part // runs for part in range(1, runs + 1)} | {size - 128, size - 16})
     return Probes(positions, list(zip([0, *stops[:-1]], stops, strict=True)))
 
 

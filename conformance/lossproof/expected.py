@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from lossproof.numerics import FORMATS, Floats, ulp
 
 _LARGEST = FORMATS["float64"].largest
+# Enough digits for every binary64 number to be exact.
+_WIDE = Context(prec=800)
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def decode(stored: Mapping[str, Any], dtype: str) -> Expected:
     rounding, underflow, weakness = (
         np.array(stored[name], dtype=np.float64) for name in ("rounding", "underflow", "weakness")
     )
-    unit = np.array(stored["ulps"], dtype=np.float64) if "ulps" in stored else ulp(dtype, high)
-    unit = unit * scale
+    # The ulps of scaled values are scaled with them.
+    unit = np.array(stored["ulps"], dtype=np.float64) * scale if "ulps" in stored else ulp(dtype, high)
     bound = u * (rounding * scale) + eta * (underflow * scale)
     accurate = 4 * unit
     stable = np.maximum(2 * bound, accurate)
@@ -64,7 +66,7 @@ def _second_words(decimals: tuple[str, ...], high: Floats) -> tuple[Floats, Floa
         if abs(exact) > _LARGEST / 4:
             # A power of two small enough that no distance overflows.
             scale[index] = 2.0**-8
-            exact = exact / 256
+            exact = _WIDE.divide(exact, Decimal(256))
             high[index] = float(exact)
-        low[index] = float(exact - Decimal(high[index].item()))
+        low[index] = float(_WIDE.subtract(exact, Decimal(high[index].item())))
     return low, high, scale

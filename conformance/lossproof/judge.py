@@ -18,16 +18,26 @@ from lossproof.spec.golden import Golden
 Rules = Mapping[str, str]
 
 
-def judge(golden: Golden, replies: Sequence[Reply], rules: Rules, label_dtypes: Sequence[str]) -> Judgement:
-    """What the replies to a golden (one, or one for each call of a relation) are worth under a dialect's rules."""
+def judge(
+    golden: Golden, replies: Sequence[Reply], rules: Rules, label_dtypes: Sequence[str], device: str | None = None
+) -> Judgement:
+    """What the replies to a golden (one, or one for each call of a relation) are worth under a dialect's rules.
+
+    `device` is where the answer of a contract must lie, as the bridge writes it; None where nobody says.
+    """
     if not golden.calls:
-        return _judge_reply(golden, replies[0], rules, label_dtypes)
-    parts = [_judge_reply(part, reply, rules, label_dtypes) for part, reply in zip(golden.calls, replies, strict=False)]
+        return _judge_reply(golden, replies[0], rules, label_dtypes, device)
+    parts = [
+        _judge_reply(part, reply, rules, label_dtypes, device)
+        for part, reply in zip(golden.calls, replies, strict=False)
+    ]
     failed = [part for part in parts if part.outcome not in GRADES or part.reason]
     return failed[0] if failed else _judge_relation(golden, replies, rules)
 
 
-def _judge_reply(golden: Golden, reply: Reply, rules: Rules, label_dtypes: Sequence[str]) -> Judgement:
+def _judge_reply(
+    golden: Golden, reply: Reply, rules: Rules, label_dtypes: Sequence[str], device: str | None
+) -> Judgement:
     match reply:
         case Unsupported(reason=reason):
             return Judgement(Outcome.UNSUPPORTED, reason=reason)
@@ -38,7 +48,7 @@ def _judge_reply(golden: Golden, reply: Reply, rules: Rules, label_dtypes: Seque
         case Raised():
             return _judge_refusal(golden, stored_answer(golden, rules), reply, label_dtypes)
         case Answered():
-            return _judge_answer(golden, stored_answer(golden, rules), reply)
+            return _judge_answer(golden, stored_answer(golden, rules), reply, device)
     raise TypeError(f"expected a reply to a golden, got {reply!r}")
 
 
@@ -58,8 +68,12 @@ def _judge_relation(golden: Golden, replies: Sequence[Reply], rules: Rules) -> J
         case "mean_of_first_is_second":
             first, bound = np.array([_exact_sum(first) / first.size]), np.array([bound.sum() / first.size])
     bound = bound + lawful[1].stable
-    distance = np.abs(first - second)
-    worst = int(np.argmax(distance / bound))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        distance = np.where(np.isfinite(first - second), np.abs(first - second), np.inf)
+        same = (first == second) | (np.isnan(first) & np.isnan(second))
+        distance = np.where(same & ~np.isfinite(lawful[1].high), 0.0, distance)
+        bounds = np.where(distance == 0, 0.0, distance / bound)
+    worst = int(np.argmax(bounds))
     if (distance <= lawful[1].accurate).all():
         grade = Outcome.ACCURATE
     else:
@@ -67,7 +81,7 @@ def _judge_relation(golden: Golden, replies: Sequence[Reply], rules: Rules) -> J
     return Judgement(
         grade,
         float((distance / lawful[1].unit)[worst]),
-        float((distance / bound)[worst]),
+        float(bounds[worst]),
         str(worst),
         repr(float(first[worst])),
         repr(float(second[worst])),
@@ -98,8 +112,8 @@ def _judge_refusal(golden: Golden, answer: Mapping[str, Any], reply: Raised, lab
     return Judgement(Outcome.RAISED, reason=said)
 
 
-def _judge_answer(golden: Golden, answer: Mapping[str, Any], reply: Answered) -> Judgement:
-    fault = _fault(golden, answer, reply)
+def _judge_answer(golden: Golden, answer: Mapping[str, Any], reply: Answered, device: str | None) -> Judgement:
+    fault = _fault(golden, answer, reply, device)
     if fault:
         return Judgement(Outcome.WRONG, reason=fault)
     if "undefined" in answer:
@@ -110,7 +124,7 @@ def _judge_answer(golden: Golden, answer: Mapping[str, Any], reply: Answered) ->
     return _with_fingerprint(judgement, numbers, golden, answer) if judgement.outcome is Outcome.WRONG else judgement
 
 
-def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered) -> str:
+def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered, device: str | None) -> str:
     """What is wrong with an answer whatever its numbers are; "" where nothing is."""
     if reply.changed:
         return f"overwrote its input {', '.join(reply.changed)}"
@@ -118,6 +132,8 @@ def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered) -> str:
         return f"answered where it must refuse: {answer['raises']}"
     if reply.array is None:
         return f"answered a {reply.type}, expected an array of shape {golden.shape}"
+    if golden.kind == "contract" and None not in (device, reply.device) and reply.device != device:
+        return f"answered on the device {reply.device}, expected {device}"
     return "" if "undefined" in answer else _misfit(golden, reply.array)
 
 
@@ -136,11 +152,12 @@ def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judge
     """
     asked = numbers if golden.positions is None else numbers[list(golden.positions)]
     lawful = [answer, *answer.get("also", ())]
-    judgement = _worst(asked, [decode(each, golden.dtype) for each in lawful], golden, golden.positions)
+    judgement = _worst(asked, [decode(each, golden.dtype) for each in lawful], golden.dtype, golden.positions)
     if not golden.runs:
         return judgement
     sums = np.array([_exact_sum(numbers[start:stop]) for start, stop in golden.runs])
-    of_sums = _worst(sums, [decode(each["sums"], golden.dtype) for each in lawful], golden, None)
+    # A sum is a question of the judge's: it is no number of the dtype, and does not overflow there.
+    of_sums = _worst(sums, [decode(each["sums"], golden.dtype) for each in lawful], "float64", None)
     if GRADES.index(of_sums.outcome) <= GRADES.index(judgement.outcome):
         return judgement
     start, stop = golden.runs[int(of_sums.where)]
@@ -149,14 +166,14 @@ def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judge
     )
 
 
-def _worst(numbers: Floats, lawful: Sequence[Expected], golden: Golden, positions: Sequence[int] | None) -> Judgement:
+def _worst(numbers: Floats, lawful: Sequence[Expected], dtype: str, positions: Sequence[int] | None) -> Judgement:
     if not numbers.size:
         return Judgement(Outcome.ACCURATE, 0.0, 0.0)
-    distances = [_distance(numbers, expected, golden.dtype) for expected in lawful]
+    distances = [_distance(numbers, expected, dtype) for expected in lawful]
     levels = [_levels(distance, expected) for distance, expected in zip(distances, lawful, strict=True)]
     nearest = np.argmin(np.stack(levels), axis=0) if len(lawful) > 1 else np.zeros(numbers.shape, dtype=np.intp)
     level = np.min(np.stack(levels), axis=0) if len(lawful) > 1 else levels[0]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ulps = [distance / expected.unit for distance, expected in zip(distances, lawful, strict=True)]
         bounds = [np.where(d == 0, 0.0, d / expected.bound) for d, expected in zip(distances, lawful, strict=True)]
     worst_ulps = np.choose(nearest, ulps) if len(lawful) > 1 else ulps[0]
@@ -196,12 +213,22 @@ def _distance(numbers: Floats, expected: Expected, dtype: str) -> Floats:
 def _beside_overflow(distance: Floats, numbers: Floats, expected: Expected, dtype: str) -> Floats:
     """Infinity is right where the truth rounds to it, and lawful where the bound reaches over that threshold."""
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(expected.high)
-        limit = min(overflow_threshold(dtype), _largest("float64")) * expected.scale
-        same_side = np.isinf(numbers) & (np.sign(numbers) == np.sign(expected.high)) & np.isfinite(expected.high)
-        reached = np.where(size + expected.low * np.sign(expected.high) >= limit, 0.0, expected.stable)
-        lawful = same_side & (size + expected.stable >= limit)
-    return np.where(lawful, reached, distance)
+        sign = np.sign(expected.high)
+        same_side = np.isinf(numbers) & (np.sign(numbers) == sign) & np.isfinite(expected.high)
+        missing = _below_overflow(np.abs(expected.high), expected.low * sign, expected.scale, dtype)
+        lawful = same_side & (missing <= 2 * expected.bound)
+    return np.where(lawful, np.where(missing <= 0, 0.0, expected.stable), distance)
+
+
+def _below_overflow(size: Floats, low: Floats, scale: Floats, dtype: str) -> Floats:
+    """How far size + low lies below the least number that rounds to infinity, scaled as they are."""
+    threshold = overflow_threshold(dtype)
+    if math.isfinite(threshold):
+        return (threshold * scale - size) - low
+    # 2**1024 - 2**970: neither is a binary64 number unless scaled, which all numbers near it are.
+    scaled = np.where(scale < 1, scale, 0.0)
+    missing = (scaled * 2.0**1000 * 2.0**24 - size) - (low + scaled * 2.0**970)
+    return np.where(scale < 1, missing, np.inf)
 
 
 def _largest(dtype: str) -> float:
@@ -218,7 +245,12 @@ def _rounded(answer: npt.NDArray[Any], dtype: str) -> Floats:
 
 def _exact_sum(numbers: Floats) -> float:
     """The sum, rounded once; special values follow IEEE 754."""
-    return math.fsum(numbers) if np.isfinite(numbers).all() else float(np.sum(numbers))
+    if not np.isfinite(numbers).all():
+        return float(np.sum(numbers))
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        return math.copysign(math.inf, float(np.sum(numbers / numbers.size)))
 
 
 def _with_fingerprint(judgement: Judgement, numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judgement:

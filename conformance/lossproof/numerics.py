@@ -90,7 +90,7 @@ def ulp(dtype: str, numbers: Floats) -> Floats:
     """Gap between neighbouring numbers of `dtype` at each real number, never below the smallest subnormal."""
     layout = FORMATS[dtype]
     _, exponent = np.frexp(numbers)
-    exponent = np.maximum(exponent - 1, layout.min_exponent)
+    exponent = np.where(numbers == 0, layout.min_exponent, np.maximum(exponent - 1, layout.min_exponent))
     gap: Floats = np.ldexp(1.0, exponent - layout.precision + 1)
     return gap
 

@@ -20,7 +20,7 @@ class PrecisionTooLowError(ArithmeticError):
 
 @dataclass
 class Arithmetic:
-    """The dtype whose steps are followed, the precision in bits, and whether a step left the dtype's range.
+    """The dtype whose steps are followed, and the precision in bits.
 
     Bounds are in units of the dtype's unit roundoff u (`rounding`, `weakness`) or of what underflow may lose
     (`underflow`). `wide` carries them as balls, for magnitudes near the largest binary64 number.
@@ -29,12 +29,13 @@ class Arithmetic:
     dtype: str
     precision: int
     wide: bool = False
-    overflowed: bool = False
 
     def __post_init__(self) -> None:
         """Derive the dtype's limits."""
         self.zero: Bound = arb(0) if self.wide else 0.0
-        self.largest = arb(FORMATS[self.dtype].largest)
+        layout = FORMATS[self.dtype]
+        # The least number that rounds to infinity.
+        self.threshold = (2 - arb(2) ** -layout.precision) * arb(2) ** (layout.max_exponent - 1)
         self.half = self.dtype in HALF_DTYPES
         # A running sum kept in float32 is a known weakness; one kept in a half dtype is wrong.
         self.running = FORMATS["float32"].unit_roundoff / FORMATS[self.dtype].unit_roundoff if self.half else 1.0
@@ -57,11 +58,9 @@ class Arithmetic:
             return self.zero
         return abs(value) if self.wide else abs(float(value))
 
-    def step(self, value: arb | float, *, summed: bool = False) -> arb | float:
-        """Note whether a step overflows; sums in half dtypes belong in float32 and are excused from it."""
-        if isinstance(value, arb) and abs(value) > self.largest and not (summed and self.half):
-            self.overflowed = True
-        return value
+    def overflows(self, value: arb | float) -> bool:
+        """Whether a number rounds to infinity in the dtype."""
+        return isinstance(value, arb) and bool(abs(value) >= self.threshold)
 
 
 class Quantity:
@@ -69,25 +68,36 @@ class Quantity:
 
     The rules are those of Wilkinson's running error analysis (Higham, Accuracy and Stability of Numerical
     Algorithms, section 3.3), first order in u. Sign, maximum and selection are exact; what is written is one rounding.
+    `overflowed` says that a step on the way here left the dtype's range.
     """
 
-    __slots__ = ("arithmetic", "rounding", "underflow", "value", "weakness")
+    __slots__ = ("arithmetic", "overflowed", "rounding", "underflow", "value", "weakness")
 
     def __init__(
-        self, arithmetic: Arithmetic, value: arb | float, rounding: Bound, underflow: Bound, weakness: Bound
+        self,
+        arithmetic: Arithmetic,
+        value: arb | float,
+        rounding: Bound,
+        underflow: Bound,
+        weakness: Bound,
+        *,
+        overflowed: bool = False,
     ) -> None:
         self.arithmetic = arithmetic
         self.value = value
         self.rounding = rounding
         self.underflow = underflow
         self.weakness = weakness
+        self.overflowed = overflowed or arithmetic.overflows(value)
 
     def __neg__(self) -> Quantity:
-        return Quantity(self.arithmetic, -self.value, self.rounding, self.underflow, self.weakness)
+        return Quantity(
+            self.arithmetic, -self.value, self.rounding, self.underflow, self.weakness, overflowed=self.overflowed
+        )
 
     def __add__(self, other: Quantity) -> Quantity:
         arithmetic = self.arithmetic
-        value = arithmetic.step(_add(self.value, other.value))
+        value = _add(self.value, other.value)
         # Adding an exact zero rounds nothing.
         added = arithmetic.zero if self.is_zero() or other.is_zero() else arithmetic.magnitude(value)
         return Quantity(
@@ -96,6 +106,7 @@ class Quantity:
             self.rounding + other.rounding + added,
             self.underflow + other.underflow,
             self.weakness + other.weakness,
+            overflowed=self.overflowed or other.overflowed,
         )
 
     def __sub__(self, other: Quantity) -> Quantity:
@@ -103,7 +114,7 @@ class Quantity:
 
     def __mul__(self, other: Quantity) -> Quantity:
         arithmetic = self.arithmetic
-        value = arithmetic.step(_multiply(self.value, other.value))
+        value = _multiply(self.value, other.value)
         a, b = arithmetic.magnitude(self.value), arithmetic.magnitude(other.value)
         return Quantity(
             arithmetic,
@@ -111,13 +122,15 @@ class Quantity:
             arithmetic.magnitude(value) + b * self.rounding + a * other.rounding,
             1 + b * self.underflow + a * other.underflow,
             b * self.weakness + a * other.weakness,
+            overflowed=self.overflowed or other.overflowed,
         )
 
     def __truediv__(self, other: Quantity) -> Quantity:
         arithmetic = self.arithmetic
-        value = arithmetic.step(_divide(self.value, other.value))
+        value = _divide(self.value, other.value)
         if isinstance(value, float) or isinstance(other.value, float):
-            return Quantity(arithmetic, value, arithmetic.zero, arithmetic.zero, arithmetic.zero)
+            zero = arithmetic.zero
+            return Quantity(arithmetic, value, zero, zero, zero, overflowed=self.overflowed or other.overflowed)
         quotient, b = arithmetic.magnitude(value), arithmetic.magnitude(other.value)
         return Quantity(
             arithmetic,
@@ -125,6 +138,7 @@ class Quantity:
             quotient + self.rounding / b + quotient * (other.rounding / b),
             1 + self.underflow / b + quotient * (other.underflow / b),
             self.weakness / b + quotient * (other.weakness / b),
+            overflowed=self.overflowed or other.overflowed,
         )
 
     def exp(self) -> Quantity:
@@ -132,7 +146,7 @@ class Quantity:
         arithmetic = self.arithmetic
         if isinstance(self.value, float):
             return arithmetic.exact(0.0 if self.value == -math.inf else self.value)
-        value = arithmetic.step(self.value.exp())
+        value = self.value.exp()
         size = arithmetic.magnitude(value)
         return Quantity(
             arithmetic,
@@ -140,6 +154,7 @@ class Quantity:
             size * (2 + self.rounding),
             1 + size * self.underflow,
             size * self.weakness,
+            overflowed=self.overflowed,
         )
 
     def log(self) -> Quantity:
@@ -155,11 +170,19 @@ class Quantity:
             2 * arithmetic.magnitude(value) + self.rounding / a,
             self.underflow / a,
             self.weakness / a,
+            overflowed=self.overflowed,
         )
 
     def weakened(self, weakness: Bound) -> Quantity:
         """The same number, `weakness` units of u further from it for those who take a known shortcut."""
-        return Quantity(self.arithmetic, self.value, self.rounding, self.underflow, self.weakness + weakness)
+        return Quantity(
+            self.arithmetic,
+            self.value,
+            self.rounding,
+            self.underflow,
+            self.weakness + weakness,
+            overflowed=self.overflowed,
+        )
 
     def is_zero(self) -> bool:
         """Whether the number is exactly 0, by proof."""
@@ -193,16 +216,22 @@ def total(terms: Sequence[Quantity], arithmetic: Arithmetic) -> Quantity:
         rounding = rounding + term.rounding
         underflow = underflow + term.underflow
         weakness = weakness + term.weakness
+    overflowed = any(term.overflowed for term in terms)
     if nonzero <= 1:
-        return Quantity(arithmetic, value, rounding, underflow, weakness)
+        return Quantity(arithmetic, value, rounding, underflow, weakness, overflowed=overflowed)
     depth = min((len(terms) - 1).bit_length(), nonzero - 1)
-    return Quantity(
+    summed = Quantity(
         arithmetic,
-        arithmetic.step(value, summed=True),
+        value,
         rounding + depth * size,
         underflow,
         weakness + arithmetic.running * nonzero * size,
+        overflowed=overflowed,
     )
+    if arithmetic.half:
+        # Sums in half dtypes belong in float32, and are excused from overflow.
+        summed.overflowed = overflowed
+    return summed
 
 
 def mean(terms: Sequence[Quantity], weights: Iterable[Quantity], arithmetic: Arithmetic) -> Quantity:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from lossproof.oracle.arithmetic import Quantity, mean
+from lossproof.oracle.arithmetic import Quantity
 from lossproof.oracle.binary_cross_entropy_with_logits import logit_term, sigmoid
 from lossproof.oracle.categorical_crossentropy import smoothed
-from lossproof.oracle.probabilities import clipped, refuse_clip_at_one
+from lossproof.oracle.probabilities import Clipped, clip, refuse_clip_at_one
 from lossproof.oracle.problem import Problem
-from lossproof.oracle.rows import join, ones, split
+from lossproof.oracle.rows import average, join, ones, split
 
 
 def value(problem: Problem) -> list[Quantity]:
     """The mean along the axis of -(y log q + (1 - y) log(1 - q)), or of (1 - y) x + s(-x) for logits."""
-    arithmetic = problem.arithmetic
-    term = _logit_term if problem.parameters.get("from_logits") else _probability_term
+    terms = _logit_terms if problem.parameters.get("from_logits") else _probability_terms
     return [
-        mean([term(x, y, problem) for x, y in zip(row, targets, strict=True)], ones(len(row), arithmetic), arithmetic)
+        average(terms(row, targets, problem), ones(len(row), problem.arithmetic), problem)
         for row, targets in _rows(problem)
     ]
 
@@ -23,26 +22,27 @@ def value(problem: Problem) -> list[Quantity]:
 def gradient(problem: Problem) -> list[Quantity]:
     """c / K times ((1 - y) / (1 - q) - y / q) where the clip lets it through, or times sigma(x) - y for logits."""
     arithmetic = problem.arithmetic
-    slope = _logit_slope if problem.parameters.get("from_logits") else _probability_slope
+    slopes = _logit_slopes if problem.parameters.get("from_logits") else _probability_slopes
     rows = []
     for (row, targets), cotangent in zip(_rows(problem), problem.cotangents(), strict=True):
         c = cotangent / arithmetic.exact(float(len(row)))
-        rows.append([c * slope(x, y, problem) for x, y in zip(row, targets, strict=True)])
+        rows.append([c * slope for slope in slopes(row, targets, problem)])
     return join(rows, problem.inputs["probs"].shape, _axis(problem))
 
 
 def _rows(problem: Problem) -> list[tuple[list[Quantity], list[Quantity]]]:
     arithmetic, axis = problem.arithmetic, _axis(problem)
     predictions = [[arithmetic.exact(x) for x in row] for row in split(problem.inputs["probs"], axis)]
-    targets = [smoothed(row, 0.5, problem) for row in split(problem.inputs["target"], axis)]
+    targets = [smoothed(row, 2, problem) for row in split(problem.inputs["target"], axis)]
     return list(zip(predictions, targets, strict=True))
 
 
-def _probability_term(p: Quantity, y: Quantity, problem: Problem) -> Quantity:
+def _probability_terms(p: list[Quantity], y: list[Quantity], problem: Problem) -> list[Quantity]:
     one = problem.arithmetic.exact(1.0)
-    refuse_clip_at_one(p, problem)
-    q = clipped(p, problem).probability
-    return -(_times_log(y, q) + _times_log(one - y, one - q))
+    return [
+        -(_times_log(y_j, q_j) + _times_log(one - y_j, one - q_j))
+        for y_j, q_j in zip(y, (after.probability for after in _clip(p, problem)), strict=True)
+    ]
 
 
 def _times_log(factor: Quantity, a: Quantity) -> Quantity:
@@ -50,21 +50,27 @@ def _times_log(factor: Quantity, a: Quantity) -> Quantity:
     return factor if factor.is_zero() and a.is_zero() else factor * a.log()
 
 
-def _logit_term(x: Quantity, y: Quantity, problem: Problem) -> Quantity:  # noqa: ARG001 - the shape of a term
-    return logit_term(x, y)
+def _logit_terms(x: list[Quantity], y: list[Quantity], problem: Problem) -> list[Quantity]:  # noqa: ARG001 - as above
+    return [logit_term(x_j, y_j) for x_j, y_j in zip(x, y, strict=True)]
 
 
-def _probability_slope(p: Quantity, y: Quantity, problem: Problem) -> Quantity:
-    one = problem.arithmetic.exact(1.0)
-    refuse_clip_at_one(p, problem)
-    after = clipped(p, problem)
-    if not after.passed:
-        return problem.arithmetic.exact(0.0)
-    return (one - y) / (one - after.probability) - y / after.probability
+def _probability_slopes(p: list[Quantity], y: list[Quantity], problem: Problem) -> list[Quantity]:
+    return [_slope(after, y_j, problem) for after, y_j in zip(_clip(p, problem), y, strict=True)]
 
 
-def _logit_slope(x: Quantity, y: Quantity, problem: Problem) -> Quantity:  # noqa: ARG001 - the shape of a slope
-    return sigmoid(x) - y
+def _slope(after: Clipped, y: Quantity, problem: Problem) -> Quantity:
+    one, q = problem.arithmetic.exact(1.0), after.probability
+    return (one - y) / (one - q) - y / q if after.passed else problem.arithmetic.exact(0.0)
+
+
+def _logit_slopes(x: list[Quantity], y: list[Quantity], problem: Problem) -> list[Quantity]:  # noqa: ARG001 - as above
+    return [sigmoid(x_j) - y_j for x_j, y_j in zip(x, y, strict=True)]
+
+
+def _clip(p: list[Quantity], problem: Problem) -> list[Clipped]:
+    for p_j in p:
+        refuse_clip_at_one(p_j, problem)
+    return clip(p, problem)
 
 
 def _axis(problem: Problem) -> int:

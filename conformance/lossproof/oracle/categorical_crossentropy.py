@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lossproof.oracle.arithmetic import Quantity, total
-from lossproof.oracle.probabilities import clipped, renormalised
+from lossproof.oracle.probabilities import Clipped, clip, renormalised
 from lossproof.oracle.problem import Problem
 from lossproof.oracle.rows import join, log_softmax, split
 
@@ -28,23 +28,22 @@ def log_probabilities(row: list[float], problem: Problem) -> list[Quantity]:
     if problem.parameters.get("from_logits"):
         return log_softmax(row, problem.arithmetic)
     q, _ = renormalised([problem.arithmetic.exact(p) for p in row], problem)
-    return [clipped(q_j, problem).probability.log() for q_j in q]
+    return [after.probability.log() for after in clip(q, problem)]
 
 
 def probability_gradient(row: list[float], y: list[Quantity], c: Quantity, problem: Problem) -> list[Quantity]:
-    """g_j = -c y_j / q_j where the clip lets it through; (g_j - sum_k g_k q_k) / sum p after renormalisation."""
+    """c u_j, u_j = -y_j / q_j where the clip lets it through; c (u_j - sum_k u_k q_k) / sum p after renormalisation."""
     arithmetic = problem.arithmetic
     q, mass = renormalised([arithmetic.exact(p) for p in row], problem)
-    g = [_slope(q_j, y_j, c, problem) for q_j, y_j in zip(q, y, strict=True)]
+    u = [_slope(after, y_j, problem) for after, y_j in zip(clip(q, problem), y, strict=True)]
     if mass is None:
-        return g
-    mean_slope = total([g_k * q_k for g_k, q_k in zip(g, q, strict=True)], arithmetic)
-    return [(g_j - mean_slope) / mass for g_j in g]
+        return [c * u_j for u_j in u]
+    mean_slope = total([u_k * q_k for u_k, q_k in zip(u, q, strict=True)], arithmetic)
+    return [c * ((u_j - mean_slope) / mass) for u_j in u]
 
 
-def _slope(q: Quantity, y: Quantity, c: Quantity, problem: Problem) -> Quantity:
-    after = clipped(q, problem)
-    return -(c * (y / after.probability)) if after.passed else problem.arithmetic.exact(0.0)
+def _slope(after: Clipped, y: Quantity, problem: Problem) -> Quantity:
+    return -(y / after.probability) if after.passed else problem.arithmetic.exact(0.0)
 
 
 def _logits_gradient(row: list[float], y: list[Quantity], c: Quantity, problem: Problem) -> list[Quantity]:
@@ -67,19 +66,19 @@ def _times(probability: Quantity, log_probability: Quantity, problem: Problem) -
 
 def _rows(problem: Problem) -> list[tuple[list[float], list[Quantity]]]:
     axis = _axis(problem)
-    targets = [smoothed(row, 1.0 / max(len(row), 1), problem) for row in split(problem.inputs["target"], axis)]
+    targets = [smoothed(row, len(row), problem) for row in split(problem.inputs["target"], axis)]
     return list(zip(split(problem.inputs["probs"], axis), targets, strict=True))
 
 
-def smoothed(row: list[float], share: float, problem: Problem) -> list[Quantity]:
-    """(1 - eps) y + eps share, as exact targets where nothing is smoothed."""
+def smoothed(row: list[float], parts: int, problem: Problem) -> list[Quantity]:
+    """(1 - eps) y + eps / parts; exact targets where nothing is smoothed."""
     arithmetic = problem.arithmetic
     y = [arithmetic.exact(element) for element in row]
     smoothing = problem.number("label_smoothing", 0.0)
     if smoothing == 0:
         return y
     one, epsilon = arithmetic.constant(1).value, arithmetic.constant(smoothing).value
-    keep, added = arithmetic.constant(one - epsilon), arithmetic.constant(epsilon * share)
+    keep, added = arithmetic.constant(one - epsilon), arithmetic.constant(epsilon / parts)
     return [keep * y_j + added for y_j in y]
 
 

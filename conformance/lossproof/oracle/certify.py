@@ -20,6 +20,8 @@ from lossproof.oracle.problem import Parameter, Problem, RefusedError, Undefined
 
 ORACLE_VERSION = "1"
 DIGITS = 25
+_PLAIN = 6  # Numbers up to a million, and down to a millionth, are written without an exponent.
+MOST_JUMPS = 4
 PRECISIONS = (192, 384, 768, 1536, 3072, 6144, 12288)
 _CONTEXT = Context(prec=DIGITS)
 # Half of float64's smallest subnormal: nothing below it is told from 0 in any dtype.
@@ -86,14 +88,16 @@ class _Trail:
     decided: Mapping[str, str]
     home: Mapping[str, str]
     asked: dict[str, str] = field(default_factory=dict)
-    at_jump: bool = False
+    jumps: int = 0
 
     def rule(self, name: str) -> str:
         self.asked[name] = self.decided.get(name, self.home[name])
         return self.asked[name]
 
-    def meet_jump(self) -> None:
-        self.at_jump = True
+    def meet_jumps(self, count: int) -> None:
+        if count > MOST_JUMPS:
+            raise UndefinedError(f"{count} numbers of a row lie at a jump")
+        self.jumps = max(self.jumps, count)
 
 
 def certify(asked: Asked, home: Mapping[str, str], choices: Mapping[str, Sequence[str]]) -> list[Certified]:
@@ -126,25 +130,23 @@ def _certify_one(asked: Asked, trail: _Trail) -> Certified:
 
 def _at_precision(asked: Asked, trail: _Trail, precision: int) -> Certified:
     arithmetic = Arithmetic(asked.dtype, precision, wide=_is_wide(asked))
-    elements = _evaluate(asked, trail, arithmetic, other_side=False)
-    if _overflows_on_the_way(elements, arithmetic):
-        why = f"a step of the reference algorithm overflows {asked.dtype} although the result does not"
-        return Certified(dict(trail.asked), precision, undefined=why)
-    numbers, sums = _kept(elements, asked)
+    numbers, sums = _kept(_evaluate(asked, trail, arithmetic, reading=0), asked)
     alternatives = []
-    for inputs, other_side in _lawful_readings(asked, trail):
-        other = _kept(_evaluate(inputs, trail, arithmetic, other_side=other_side), asked)
+    for inputs, reading in _lawful_readings(asked, trail):
+        other = _kept(_evaluate(inputs, trail, arithmetic, reading=reading), asked)
         if other[0].values != numbers.values:
             alternatives.append(other)
     return Certified(dict(trail.asked), precision, numbers, sums, tuple(alternatives))
 
 
-def _evaluate(asked: Asked, trail: _Trail, arithmetic: Arithmetic, *, other_side: bool) -> list[Quantity]:
+def _evaluate(asked: Asked, trail: _Trail, arithmetic: Arithmetic, *, reading: int) -> list[Quantity]:
     oracle = importlib.import_module(f"lossproof.oracle.{asked.operation}")
     problem = Problem(
-        arithmetic, asked.inputs, asked.parameters, trail.rule, asked.cotangent, other_side, trail.meet_jump
+        arithmetic, asked.inputs, asked.parameters, trail.rule, asked.cotangent, reading, trail.meet_jumps
     )
     elements: list[Quantity] = oracle.value(problem) if asked.cotangent is None else oracle.gradient(problem)
+    if any(_fits_after_overflow(element) for element in elements):
+        raise UndefinedError(f"a step of the reference algorithm overflows {asked.dtype} although the result does not")
     return elements
 
 
@@ -156,25 +158,29 @@ def _is_wide(asked: Asked) -> bool:
     )
 
 
-def _overflows_on_the_way(elements: Sequence[Quantity], arithmetic: Arithmetic) -> bool:
-    def overflows(element: Quantity) -> bool:
-        return isinstance(element.value, float) or bool(abs(element.value) > arithmetic.largest)
+def _fits_after_overflow(element: Quantity) -> bool:
+    return (
+        element.overflowed and not isinstance(element.value, float) and not element.arithmetic.overflows(element.value)
+    )
 
-    return arithmetic.overflowed and not any(overflows(element) for element in elements)
 
+def _lawful_readings(asked: Asked, trail: _Trail) -> Iterator[tuple[Asked, int]]:
+    """The same question with subnormal inputs read as zero, with jumps on their other sides, and both.
 
-def _lawful_readings(asked: Asked, trail: _Trail) -> Iterator[tuple[Asked, bool]]:
-    """The same question with subnormal inputs read as zero, on the other side of a jump, and both."""
+    Rows do not meet in a result with jumps, so that every combination of sides within a row is enough.
+    """
     flushed = _without_subnormals(asked)
-    if flushed is not None:
-        yield flushed, False
-    if trail.at_jump:
-        yield asked, True
+    for reading in range(2**trail.jumps):
+        if reading:
+            yield asked, reading
         if flushed is not None:
-            yield flushed, True
+            yield flushed, reading
 
 
 def _without_subnormals(asked: Asked) -> Asked | None:
+    """The question with subnormal inputs as zero; None where there are none, or nobody flushes the dtype."""
+    if not FORMATS[asked.dtype].flushed:
+        return None
     smallest = FORMATS[asked.dtype].smallest_normal
     found = False
 
@@ -209,15 +215,18 @@ def _kept(elements: list[Quantity], asked: Asked) -> tuple[Numbers, Sums | None]
 
 def _summed(elements: list[Quantity], dtype: str) -> tuple[Quantity, float]:
     """The exact sum of a run: a question about its elements, so that adding them costs nothing."""
-    first, rest = elements[0], elements[1:]
-    value: Any = first.value
-    rounding, underflow, weakness = first.rounding, first.underflow, first.weakness
-    for element in rest:
-        value = value + element.value if isinstance(element.value, arb) == isinstance(value, arb) else math.nan
-        rounding, underflow = rounding + element.rounding, underflow + element.underflow
-        weakness = weakness + element.weakness
+    arithmetic, zero = elements[0].arithmetic, elements[0].arithmetic.zero
+    special = [element.value for element in elements if isinstance(element.value, float)]
+    finite = sum((element.value for element in elements if not isinstance(element.value, float)), start=arb(0))
+    exact = Quantity(
+        arithmetic,
+        float(np.sum(special)) if special else finite,
+        sum((element.rounding for element in elements), start=zero),
+        sum((element.underflow for element in elements), start=zero),
+        sum((element.weakness for element in elements), start=zero),
+    )
     sizes = np.array([float(element.value) for element in elements])
-    return Quantity(first.arithmetic, value, rounding, underflow, weakness), float(ulp(dtype, sizes).sum())
+    return exact, float(ulp(dtype, sizes[np.isfinite(sizes)]).sum())
 
 
 def _numbers(elements: Sequence[Quantity]) -> Numbers:
@@ -277,4 +286,5 @@ def _is_tie(value: arb) -> bool:
 
 
 def _written(number: Decimal) -> str:
-    return format(number.normalize(_CONTEXT), "")
+    plain = number.normalize(_CONTEXT)
+    return format(plain, "f") if -_PLAIN <= plain.adjusted() <= _PLAIN else str(plain)

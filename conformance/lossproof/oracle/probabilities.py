@@ -29,14 +29,25 @@ def renormalised(row: list[Quantity], problem: Problem) -> tuple[list[Quantity],
     return [p / mass for p in row], mass
 
 
-def clipped(q: Quantity, problem: Problem) -> Clipped:
-    """q kept within [1e-7, 1 - 1e-7], both rounded to the dtype."""
-    if q.is_nan() or problem.rule("clip") == "none":
-        return Clipped(q, passed=True)
+def clip(row: list[Quantity], problem: Problem) -> list[Clipped]:
+    """Each q kept within [1e-7, 1 - 1e-7], both rounded to the dtype."""
+    if not row or problem.rule("clip") == "none":
+        return [Clipped(q, passed=True) for q in row]
     low, high = clip_bounds(problem.arithmetic)
-    below, above = _beyond(low - q, q, low, problem), _beyond(q - high, q, high, problem)
-    if below or above:
-        return Clipped(low if below else high, passed=False)
+    jumps = [position for position, q in enumerate(row) if _is_at_jump(q, low) or _is_at_jump(q, high)]
+    problem.at_jumps(len(jumps))
+    moved = {position for bit, position in enumerate(jumps) if problem.reading >> bit & 1}
+    return [_clipped(q, low, high, moved=position in moved) for position, q in enumerate(row)]
+
+
+def _clipped(q: Quantity, low: Quantity, high: Quantity, *, moved: bool) -> Clipped:
+    if q.is_nan():
+        return Clipped(q, passed=True)
+    near_low, near_high = moved and _is_at_jump(q, low), moved and _is_at_jump(q, high)
+    if _is_positive(low - q) != near_low:
+        return Clipped(low, passed=False)
+    if _is_positive(q - high) != near_high:
+        return Clipped(high, passed=False)
     return Clipped(q, passed=True)
 
 
@@ -54,15 +65,18 @@ def refuse_clip_at_one(q: Quantity, problem: Problem) -> None:
         raise UndefinedError(f"1 - 1e-7 is 1 in {dtype}: nothing keeps the logarithm of 1 - q from minus infinity")
 
 
-def _beyond(excess: Quantity, q: Quantity, bound: Quantity, problem: Problem) -> bool:
-    """Whether q lies beyond a bound of the clip; within the error bound of it, the side that is asked for."""
-    arithmetic = problem.arithmetic
-    layout = FORMATS[arithmetic.dtype]
-    beyond = not isinstance(excess.value, float) and bool(excess.value > 0)
+def _is_positive(excess: Quantity) -> bool:
+    return not excess.is_nan() and not excess.is_less(0.0) and not excess.is_zero()
+
+
+def _is_at_jump(q: Quantity, bound: Quantity) -> bool:
+    """Whether q lies within the error bounds of a bound of the clip, so that either side is lawful."""
+    if isinstance(q.value, float):
+        return False
+    layout = FORMATS[q.arithmetic.dtype]
     slack = 2 * (
         layout.unit_roundoff * (q.rounding + bound.rounding) + layout.underflow_unit * (q.underflow + bound.underflow)
     )
-    if isinstance(excess.value, float) or abs(excess.value) > arb(slack):
-        return beyond if isinstance(excess.value, arb) else excess.value > 0
-    problem.at_jump()
-    return beyond != problem.other_side
+    distance = (q - bound).value
+    assert isinstance(distance, arb), "both are finite"
+    return not bool(abs(distance) > arb(slack))

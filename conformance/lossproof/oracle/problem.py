@@ -26,8 +26,8 @@ class UndefinedError(Exception):
 class Problem:
     """Inputs as binary64 or integer arrays that hold numbers of the dtype exactly; `rule` gives a rule's value.
 
-    `other_side` is true when inputs beside a jump (within their error bound of a clip) are to be taken as
-    lying on its other side; `at_jump` is called where that makes a difference.
+    Numbers beside a jump (within their error bound of a clip) may lie on either side: bit i of `reading` moves the i-th
+    of them in each row to the other side; `at_jumps` is told how many a row has.
     """
 
     arithmetic: Arithmetic
@@ -35,8 +35,8 @@ class Problem:
     parameters: Mapping[str, Parameter]
     rule: Callable[[str], str]
     cotangent: npt.NDArray[np.float64] | None = None
-    other_side: bool = False
-    at_jump: Callable[[], None] = lambda: None
+    reading: int = 0
+    at_jumps: Callable[[int], None] = lambda _: None
 
     def number(self, name: str, default: float) -> float:
         """A scalar parameter as a binary64 number."""

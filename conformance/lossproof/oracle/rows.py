@@ -57,10 +57,15 @@ def reduce(terms: list[Quantity], weights: list[Quantity] | None, problem: Probl
         case "sum":
             return [total(terms, arithmetic)]
         case _:
-            denominators = ones(len(terms), arithmetic) if weights is None else weights
-            if total(denominators, arithmetic).is_zero() and problem.rule("empty_mean") == "zero":
-                return [arithmetic.exact(0.0)]
-            return [mean(terms, denominators, arithmetic)]
+            return [average(terms, ones(len(terms), arithmetic) if weights is None else weights, problem)]
+
+
+def average(terms: list[Quantity], weights: list[Quantity], problem: Problem) -> Quantity:
+    """The sum of the terms over the sum of the weights; over nothing it is what the dialect says."""
+    arithmetic = problem.arithmetic
+    if total(weights, arithmetic).is_zero() and problem.rule("empty_mean") == "zero":
+        return arithmetic.exact(0.0)
+    return mean(terms, weights, arithmetic)
 
 
 def scales(count: int, weights: list[Quantity] | None, problem: Problem) -> list[Quantity]:

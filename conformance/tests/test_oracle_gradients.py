@@ -1,0 +1,119 @@
+"""Certified gradients against numerical differentiation of the second oracle's values at high precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import mpmath  # type: ignore[import-untyped]  # it has no types of its own
+import numpy as np
+import pytest
+import second_oracle
+from made_goldens import SPEC, answer_of, certified, held, home_rules
+from made_goldens import golden as made
+
+from lossproof.judge import compare
+from lossproof.numerics import FORMATS
+from lossproof.outcome import Outcome
+from lossproof.spec.golden import Golden, array, golden_files, load_goldens
+
+MOST_ELEMENTS = 12
+MOST_ANSWERS = 120
+# Central differences are off by h^2 times the third derivative, and lose as many digits as h has.
+DIGITS = 160
+STEP = mpmath.mpf(10) ** -50
+NOTHING = mpmath.mpf(10) ** -70
+WANTED = mpmath.mpf(10) ** -24
+LARGEST_INPUT = 1e30
+# torch's rule divides by at least this, whatever the derivative is.
+CLAMPED_DIVISOR = 1e-11
+
+
+def differentiable(operation: str) -> Iterator[tuple[Golden, Mapping[str, Any]]]:
+    """Small gradients of finite inputs, with each answer that is stored for them."""
+    prediction = SPEC.operations[operation].differentiable[0]
+    for golden in load_goldens(golden_files()[operation]):
+        x = array(golden.inputs[prediction]).astype(np.float64)
+        small = 0 < x.size <= MOST_ELEMENTS and (abs(x) < LARGEST_INPUT).all()
+        if golden.question == "gradient" and small and not is_at_a_kink(golden, x):
+            yield from ((golden, answer) for answer in golden.answers if "values" in answer)
+
+
+def is_at_a_kink(golden: Golden, x: Any) -> bool:
+    """Whether the value has no derivative there, or a rule defines another gradient than it."""
+    if golden.operation == "binary_cross_entropy":
+        return bool((x * (1 - x) < CLAMPED_DIVISOR).any())
+    if golden.operation == "distribution_cross_entropy":
+        return bool((x <= 0).any())
+    if golden.parameters.get("from_logits"):
+        return False
+    if golden.operation in ("categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy"):
+        # Zero and one lie on the edge of the domain; in half 1 is also the upper bound of the clip.
+        return bool(((x <= 0) | (x >= 1)).any()) or golden.dtype in ("bfloat16", "float16")
+    return False
+
+
+def slopes(golden: Golden, rules: Mapping[str, str]) -> list[Any]:
+    """The derivative of the cotangent's product with the value, by central differences."""
+    assert golden.cotangent is not None
+    prediction = SPEC.operations[golden.operation].differentiable[0]
+    inputs = {name: second_oracle.reals(array(stored)) for name, stored in golden.inputs.items()}
+    parameters = {
+        name: second_oracle.reals(array(value)) if isinstance(value, dict) else value
+        for name, value in golden.parameters.items()
+    }
+    cotangent = list(second_oracle.reals(array(golden.cotangent)).ravel())
+    x = inputs[prediction]
+
+    def weighed(position: int, step: Any) -> Any:
+        moved = x.copy()
+        moved.flat[position] += step
+        losses = second_oracle.value(golden.operation, golden.dtype, {**inputs, prediction: moved}, parameters, rules)
+        return mpmath.fsum(c * loss for c, loss in zip(cotangent, losses, strict=True))
+
+    return [(weighed(i, STEP) - weighed(i, -STEP)) / (2 * STEP) for i in range(x.size)]
+
+
+@pytest.mark.parametrize("operation", sorted(SPEC.operations))
+def test_gradients_are_derivatives_of_the_value(operation: str) -> None:
+    compared = 0
+    wrong = []
+    candidates = list(differentiable(operation))
+    for golden, answer in candidates[:: 1 + len(candidates) // MOST_ANSWERS]:
+        with mpmath.workdps(DIGITS):
+            expected = slopes(golden, {**home_rules(operation), **answer["rules"]})
+            for text, slope in zip(answer["values"], expected, strict=True):
+                if math.isnan(float(text)) or not mpmath.isfinite(slope):
+                    continue
+                compared += 1
+                if abs(mpmath.mpf(text) - slope) > WANTED * abs(slope) + NOTHING:
+                    wrong.append(f"{golden.id} {answer['rules']}: {text}, not {mpmath.nstr(slope, 25)}")
+
+    assert (True, []) == (compared > 50, wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_torch_bounds_the_divisor_of_its_gradient_instead(dtype: str) -> None:
+    rules = {**home_rules("binary_cross_entropy"), "log_clamp": "torch"}
+    inputs = {"probs": second_oracle.reals(np.array([0.0])), "target": second_oracle.reals(np.array([1.0]))}
+
+    slope = second_oracle.gradient(
+        "binary_cross_entropy", dtype, inputs, {"reduction": "sum"}, rules, second_oracle.reals(np.array(1.0))
+    )
+
+    held = float(np.array(np.float32(1e-12)).astype(FORMATS[dtype].storage))
+    assert math.isclose(-1 / held, float(slope[0]), rel_tol=2.0**-50)
+
+
+def test_two_jumps_in_a_row_may_be_taken_on_different_sides() -> None:
+    # q is 1e-7 and 1 - 1e-7 within rounding: the clip may let either through, each for itself.
+    inputs = {"target": np.array([[0.25, 0.75]]), "probs": held("float32", [[4.99999935e-08, 0.5]])}
+    answer = answer_of(certified("categorical_crossentropy", "float32", inputs, {}, np.array([1.0])))
+    mass = float(inputs["probs"].sum())
+    # The first one is clipped, the second is not: c (0 + y_1) / sum p and c (-y_1 / q_1 + y_1) / sum p.
+    sides = held("float32", [0.75 / mass, 0.75 * (1 - mass / 0.5) / mass])
+
+    judgement = compare(sides, made("float32", answer), answer)
+
+    assert judgement.outcome in (Outcome.ACCURATE, Outcome.STABLE), judgement
