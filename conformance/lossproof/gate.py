@@ -13,7 +13,6 @@ from lossproof.paths import IMPLEMENTATIONS
 from lossproof.record import Record, Run, Subject
 
 NEVER_GATE = ("hazard",)
-_NOT_JUDGED = (Outcome.UNSUPPORTED, Outcome.UNJUDGED)
 
 
 class Exit(IntEnum):
@@ -41,17 +40,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """An implementation's findings, the known deviations among its records, and the number of records by outcome."""
+    """An implementation's findings, the known deviations among its records, and the number of records by outcome.
+
+    `judged` leaves out what is unsupported and what the dialect or the dtype leaves open.
+    """
 
     subject: Subject
     findings: tuple[Finding, ...]
     known: tuple[tuple[Record, Deviation], ...]
     outcomes: Mapping[Outcome, int]
-
-    @property
-    def judged(self) -> int:
-        """How many goldens were judged: not the unsupported, not those that the dialect leaves open."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome not in _NOT_JUDGED)
+    judged: int
 
 
 def decide(run: Run, required: Outcome) -> list[Verdict]:
@@ -90,7 +88,8 @@ def decide_one(
             known.append((record, deviation))
         elif record.outcome is not Outcome.UNSUPPORTED:
             findings.append(Finding(record, deviation))
-    return Verdict(subject, tuple(findings), tuple(known), Counter(record.outcome for record in records))
+    judged = sum(record.kind not in NEVER_GATE and record.outcome is not Outcome.UNSUPPORTED for record in records)
+    return Verdict(subject, tuple(findings), tuple(known), Counter(record.outcome for record in records), judged)
 
 
 def _fails(record: Record, required: Outcome) -> bool:
