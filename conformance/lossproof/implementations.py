@@ -19,11 +19,12 @@ class UnknownImplementationError(Exception):
 class Implementation:
     """What is under test: how its adapter is found, and the file of its known deviations if it is an adapter file.
 
-    `adapter` is {"path": …}, {"module": …} or {"module": …, "function": …, "as": operation}; None for a program, whose
-    `command` speaks the protocol itself.
+    `name` is what tables show, `typed` what a command line takes. `adapter` is {"path": …}, {"module": …} or
+    {"module": …, "function": …, "as": operation}; None for a program, whose `command` speaks the protocol itself.
     """
 
     name: str
+    typed: str
     adapter: Mapping[str, str] | None
     framework: str | None = None
     dialect: str | None = None
@@ -57,25 +58,27 @@ def find_implementation(
     """
     path = Path(text)
     if text in shipped():
-        return Implementation(text, {"path": str(shipped()[text])}, framework, dialect, device)
+        return Implementation(text, text, {"path": str(shipped()[text])}, framework, dialect, device)
     if path.suffix == ".py" or path.is_file():
         if not path.is_file():
             raise UnknownImplementationError(
                 f"{text}: no such file{_near(text, (str(p) for p in path.parent.glob('*.py')))}"
             )
-        return Implementation(text, {"path": str(path.resolve())}, framework, dialect, device)
+        return Implementation(path.stem, text, {"path": str(path.resolve())}, framework, dialect, device)
     module, _, function = text.partition(":")
     if not all(part.isidentifier() for part in module.split(".")):
         raise UnknownImplementationError(f"{text!r} is no implementation: expected {_WISH}{_near(text, shipped())}")
     if not function and "." not in module and not _is_importable(module):
         raise UnknownImplementationError(f"{text!r} is no implementation: expected {_WISH}{_near(text, shipped())}")
     if not function:
-        return Implementation(text, {"module": module}, framework, dialect, device)
+        return Implementation(text, text, {"module": module}, framework, dialect, device)
     if operation is None:
         raise UnknownImplementationError(
             f"{text!r} is a single function: say which loss it is with --as, one of {', '.join(operations)}"
         )
-    return Implementation(text, {"module": module, "function": function, "as": operation}, framework, dialect, device)
+    return Implementation(
+        text, text, {"module": module, "function": function, "as": operation}, framework, dialect, device
+    )
 
 
 _WISH = "the name of an adapter (see `lossproof list`), path/to/file.py, package.module or package.module:function"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -119,6 +118,4 @@ class _GoldenItem(pytest.Item):
         ]
 
     def _text(self, finding: Finding) -> str:
-        adapter = self._opened.session.implementation.adapter or {}
-        runnable = replace(finding.record, implementation=adapter.get("path", finding.record.implementation))
-        return "\n".join([*describe(replace(finding, record=runnable)), f"  why: {self._golden.why}"])
+        return "\n".join([*describe(finding, self._opened.subject.typed), f"  why: {self._golden.why}"])

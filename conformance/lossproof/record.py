@@ -65,11 +65,12 @@ class Record:
 class Subject:
     """An implementation in a run: what it said of itself when it started, or why it did not start.
 
-    `asked` counts its goldens, by which a run that broke off is known. `known` is its file of known deviations: a name
-    beside the shipped adapters, or a path.
+    `typed` is what a command line takes for it. `asked` counts its goldens, by which a run that broke off is known.
+    `known` is its file of known deviations: a name beside the shipped adapters, or a path.
     """
 
     name: str
+    typed: str = ""
     asked: int = 0
     offered: tuple[str, ...] = ()
     not_offered: tuple[str, ...] = ()

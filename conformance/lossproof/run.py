@@ -124,6 +124,7 @@ class Session:
         if isinstance(started, Failed):
             return Subject(
                 implementation.name,
+                implementation.typed,
                 device=implementation.device,
                 failed=started.message,
                 missing=started.kind == "missing",
@@ -132,6 +133,7 @@ class Session:
         self._started = started
         return Subject(
             implementation.name,
+            implementation.typed,
             offered=tuple(name for name in self._spec.operations if name in started.operations),
             not_offered=tuple(name for name in self._spec.operations if name not in started.operations),
             package=started.package,
@@ -204,8 +206,9 @@ class Session:
 
     def _judged(self, golden: Golden, replies: tuple[Reply, ...]) -> Asked:
         rules, label_dtypes = self.rules(golden.operation)
+        device = self._started.header.get("device") if self._started else None
         kind = "hazard" if is_hazard(golden, rules) else golden.kind
-        return Asked(golden, kind, replies, judge(golden, replies, rules, label_dtypes))
+        return Asked(golden, kind, replies, judge(golden, replies, rules, label_dtypes, device))
 
 
 def run_all(

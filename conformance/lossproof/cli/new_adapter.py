@@ -10,6 +10,9 @@ from pathlib import Path
 
 import click
 
+from lossproof.frameworks import read_needs
+from lossproof.implementations import shipped
+
 _FRAMEWORKS = ("numpy", "torch", "jax")
 
 
@@ -47,12 +50,18 @@ def _problem(name: str) -> str:
     """Why an adapter cannot have this name; "" where it can."""
     if not name.isidentifier() or keyword.iskeyword(name):
         return "expected a Python identifier such as my_loss"
-    if name in sys.stdlib_module_names or name in _FRAMEWORKS:
+    if name in sys.stdlib_module_names or name in _frameworks_and_packages():
         return "expected a name that no module has; a file of this name would be imported in place of the module"
     found = util.find_spec(name)
     if found is not None and found.origin != str(Path(f"{name}.py").resolve()):
         return "expected a name that no installed module has; an adapter would be imported in its place"
     return ""
+
+
+def _frameworks_and_packages() -> set[str]:
+    """What adapters import, installed or not."""
+    needs = [read_needs(path) for path in shipped().values()]
+    return {name.replace("-", "_") for need in needs for name in (need.framework, need.package)}
 
 
 def _refuse(why: str) -> None:

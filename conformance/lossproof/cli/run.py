@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -16,9 +18,9 @@ from lossproof.cli.console import progress, stdout
 from lossproof.cli.errors import usage_errors
 from lossproof.connect import Limits
 from lossproof.frameworks import read_needs
-from lossproof.gate import Exit, Verdict, decide, exit_code
+from lossproof.gate import Verdict, decide, exit_code
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation, shipped
-from lossproof.known import KnownDeviationError
+from lossproof.known import KnownDeviationError, read_known
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
 from lossproof.record import Record, Run, Subject, to_line
@@ -33,7 +35,6 @@ _TIMEOUT = 60.0
 
 def complete_implementation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
     """Names of shipped adapters that begin so."""
-
     return [CompletionItem(name) for name in shipped() if name.startswith(incomplete)]
 
 
@@ -84,7 +85,6 @@ def command(
     Exit codes: 0 no finding, 1 findings, 2 usage or a file that cannot be read or written, 3 an implementation could
     not be started, 4 nothing was judged, 130 interrupted.
     """
-
     with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, KnownDeviationError, OSError):
         spec = read_spec()
         _check_known("--as", operation, spec.operations)
@@ -102,9 +102,15 @@ def command(
             for name in chosen
         ]
         implementations += [
-            Implementation(program, None, framework, dialect, device, tuple(shlex.split(program)))
+            Implementation(
+                program, f"--exec {shlex.quote(program)}", None, framework, dialect, device, tuple(shlex.split(program))
+            )
             for program in programs
         ]
+        # Read before anything is asked, so that a broken file costs no run.
+        for implementation in implementations:
+            if implementation.known_path:
+                read_known(implementation.known_path)
         goldens = choose_goldens(Selection(cases, dtypes or DTYPES))
         header = {**run_header(), "cases": list(cases), "dtypes": list(dtypes), "device": device}
         with _Sink(_open(output), header, as_json=as_json) as sink:
@@ -117,7 +123,7 @@ def command(
         show(stdout(), finished, verdicts, Outcome(require))
         for line in _what_next(finished, verdicts, output, introduced=not names and not programs):
             click.echo(line)
-    sys.exit(code if code is not Exit.CLEAN else 0)
+    sys.exit(code)
 
 
 class _Sink:
@@ -139,7 +145,6 @@ class _Sink:
 
     def take(self, item: Record | Subject) -> None:
         """Keep and write one line of the run."""
-
         if isinstance(item, Record):
             self.records.append(item)
         else:
@@ -147,7 +152,6 @@ class _Sink:
         self._write(item)
 
     def _write(self, item: Record | Subject | Mapping[str, object]) -> None:
-
         if self._file is None and not self._as_json:
             return
         line = to_line(item)
@@ -159,14 +163,14 @@ class _Sink:
 
 def _take(items: Iterable[Subject | Record], sink: _Sink, implementations: list[Implementation]) -> bool:
     """Take what comes, with a progress bar on a terminal; whether it was interrupted."""
-
     with progress() as bar:
         task = bar.add_task("starting", total=None)
         waiting = iter(implementations)
         try:
             bar.update(task, description=next(waiting).name)
             for item in items:
-                sink.take(item)
+                with _uninterrupted():
+                    sink.take(item)
                 if isinstance(item, Record):
                     bar.advance(task)
                 else:
@@ -176,14 +180,22 @@ def _take(items: Iterable[Subject | Record], sink: _Sink, implementations: list[
     return False
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back, so that no record is kept here and not in the file, or half of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _limits(timeout: float) -> Limits:
     """The first golden of a process may compile and load for longer, unless a time was stated."""
-
     return Limits() if timeout == _TIMEOUT else Limits(golden=timeout, first=timeout)
 
 
 def _open(folder: str | None) -> TextIO | None:
-
     if folder is None:
         return None
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -191,14 +203,12 @@ def _open(folder: str | None) -> TextIO | None:
 
 
 def _check_known(option: str, name: str | None, known: Iterable[str]) -> None:
-
     if name is not None and name not in set(known):
         raise UnknownImplementationError(f"{option}: expected one of {', '.join(known)}, got {name}")
 
 
 def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introduced: bool) -> list[str]:
     """Frameworks that are ready or missing, where the run kept its records, and what to type next."""
-
     lines = [""]
     if introduced:
         judged = {subject.name for subject in run.subjects}
@@ -211,9 +221,9 @@ def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introdu
     lines += [f"To run {name}: {line}" for name, line in _missing(run).items()]
     if output:
         lines.append(f"Kept in {output}/run.jsonl; make a page of it: lossproof report {output}")
-    findings = [finding.record for verdict in verdicts for finding in verdict.findings]
-    if findings:
-        lines.append(f"Next: lossproof explain '{findings[0].golden}' {findings[0].implementation}")
+    failed = next((verdict for verdict in verdicts if verdict.findings), None)
+    if failed:
+        lines.append(f"Next: lossproof explain '{failed.findings[0].record.golden}' {failed.subject.typed}")
     else:
         lines.append("Next: lossproof new-adapter my_loss, then lossproof run my_loss.py")
     return lines
@@ -222,7 +232,7 @@ def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introdu
 def _missing(run: Run) -> dict[str, str]:
     """The line that installs what an adapter needs, for each that was not started for want of it."""
     paths = {
-        subject.name: shipped().get(subject.name, Path(subject.name)) for subject in run.subjects if subject.missing
+        subject.name: shipped().get(subject.name, Path(subject.typed)) for subject in run.subjects if subject.missing
     }
     needs = {name: read_needs(path) for name, path in paths.items() if path.is_file()}
     return {name: need.install_line for name, need in needs.items() if not need.installed}

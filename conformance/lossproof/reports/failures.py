@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lossproof.gate import NEVER_GATE, Finding, Verdict
-from lossproof.outcome import GRADES
+from lossproof.outcome import GRADES, Outcome
 from lossproof.record import Record
 
 SHOWN = 3
@@ -37,17 +37,22 @@ def _cause(finding: Finding) -> str:
         return f"known deviation did not happen: {finding.stale.place}"
     if record.fingerprint:
         return record.fingerprint
-    return record.case
+    # Exceptions are told apart by their text: one cause raises in many cases.
+    return record.reason if record.outcome is Outcome.RAISED else record.case
 
 
-def describe(finding: Finding) -> list[str]:
-    """Where, what, what the answer equals if that is known, and how to run it again."""
+def describe(finding: Finding, typed: str) -> list[str]:
+    """Where, what, what the answer equals if that is known, and how to run it again.
+
+    `typed` is what a command line takes for the implementation.
+    """
     record = finding.record
     return [
-        f"{record.golden}: {record.outcome}{_stale(finding)}",
+        f"{record.golden}: {record.outcome}",
+        *wrapped(_stale(finding), "  "),
         *wrapped(evidence(record), "  "),
         *wrapped(record.fingerprint, "  "),
-        f"  lossproof explain '{record.golden}' {record.implementation}",
+        f"  lossproof explain '{record.golden}' {typed}",
     ]
 
 
@@ -59,7 +64,9 @@ def wrapped(text: str, indent: str) -> list[str]:
 
 
 def _stale(finding: Finding) -> str:
-    return f", but {finding.stale.place} says {finding.stale.expected}" if finding.stale else ""
+    if not finding.stale:
+        return ""
+    return f"{finding.stale.place} says {finding.stale.expected}: remove it, or narrow it to what still deviates"
 
 
 def evidence(record: Record) -> str:
@@ -74,17 +81,16 @@ def distance(record: Record) -> str:
     if math.isnan(record.ulps):
         return ""
     if math.isinf(record.ulps):
-        return "not finite on one side"
+        return "one of them is not finite"
+    if record.outcome is Outcome.STABLE:
+        # Many ulps of a number that cancels mean nothing where the bound is kept.
+        return f"{_short(record.bounds)} of the bound"
     return f"{_short(record.ulps)} ulp, {_short(record.bounds)} of the bound"
 
 
 def worst(records: Sequence[Record]) -> Record | None:
-    """The record with the worst grade, and of those the largest error in units of the bound, among goldens that gate."""
-    graded = [
-        record
-        for record in records
-        if record.outcome in GRADES and not math.isnan(record.ulps) and record.kind != "hazard"
-    ]
+    """Of the goldens that gate, the record with the worst grade, and of those the largest error by the bound."""
+    graded = [r for r in records if r.outcome in GRADES and not math.isnan(r.ulps) and r.kind not in NEVER_GATE]
     return max(graded, key=lambda record: (GRADES.index(record.outcome), record.bounds, record.ulps), default=None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from lossproof.gate import Verdict
+from lossproof.gate import NEVER_GATE, Verdict
 from lossproof.outcome import GRADES, Outcome
 from lossproof.record import Run
 from lossproof.reports.failures import SHOWN, describe, distance, evidence, group, known_groups, worst, wrapped
@@ -59,19 +59,21 @@ def _styled(count: int, grade: Outcome) -> str:
 
 
 def _worst(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "Worst error"
+    if verdicts:
+        yield "Worst error"
     for verdict in verdicts:
         record = worst(run.of(verdict.subject.name))
         if record is not None:
             yield f"  {verdict.subject.name}: {record.outcome}, {distance(record)}"
             yield f"    {record.golden}"
         values, gradients = (_share(run, verdict, question) for question in ("value", "gradient"))
-        yield f"    accurate: {values} of values, {gradients} of gradients"
+        yield f"    accurate values: {values}; accurate gradients: {gradients}"
         if verdict.subject.not_offered:
             yield from wrapped(f"not offered: {', '.join(verdict.subject.not_offered)}", "    ")
-        open_answers = sum(r.outcome is Outcome.UNJUDGED for r in run.of(verdict.subject.name))
-        if open_answers:
-            yield f"    left open by the dialect or the dtype, so not judged: {open_answers}"
+        hazards = [record for record in run.of(verdict.subject.name) if record.kind in NEVER_GATE]
+        if hazards:
+            ungraded = verdict.outcomes.get(Outcome.UNJUDGED, 0)
+            yield f"    hazards, reported and never findings: {len(hazards)}, of which not graded: {ungraded}"
 
 
 def _share(run: Run, verdict: Verdict, question: str) -> str:
@@ -79,7 +81,7 @@ def _share(run: Run, verdict: Verdict, question: str) -> str:
     graded = [r for r in run.of(verdict.subject.name) if r.question == question and r.outcome in GRADES]
     accurate = sum(record.outcome is Outcome.ACCURATE for record in graded)
     # Rounded down: 100 % means all of them.
-    return f"{1000 * accurate // len(graded) / 10:g} %" if graded else "none"
+    return f"{1000 * accurate // len(graded) / 10:g} %" if graded else "none judged"
 
 
 def _known(verdict: Verdict) -> Iterator[str]:
@@ -87,17 +89,18 @@ def _known(verdict: Verdict) -> Iterator[str]:
     if groups:
         yield f"\n{verdict.subject.name}: {len(verdict.known)} known deviations"
     for reason, count, record in groups:
-        yield f"  {count} {record.outcome}, as {record.golden}"
-        yield from wrapped(reason, "    ")
+        yield from wrapped(f"{count} {record.outcome}: {reason}", "  ")
+        yield f"    {record.golden}"
         yield from wrapped(evidence(record), "    ")
 
 
 def _findings(verdict: Verdict, required: Outcome) -> Iterator[str]:
     if not verdict.findings:
         return
-    yield f"\n{verdict.subject.name}: {len(verdict.findings)} findings (not {required}, raised, crashed or timed out)"
+    count = "1 finding" if len(verdict.findings) == 1 else f"{len(verdict.findings)} findings"
+    yield f"\n{verdict.subject.name}: {count} (below {required}, raised, crashed or timed out)"
     for cause in group(verdict.findings):
         for finding in cause.findings[:SHOWN]:
-            yield from (f"  {line}" for line in describe(finding))
+            yield from (f"  {line}" for line in describe(finding, verdict.subject.typed))
         if len(cause.findings) > SHOWN:
             yield f"  … and {len(cause.findings) - SHOWN} more: {cause.cause}"
