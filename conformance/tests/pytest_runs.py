@@ -35,8 +35,9 @@ def run_pytest(folder: Path, *arguments: str) -> PytestRun:
     """Runs pytest in a folder, with the plugin whether or not lossproof is installed, warnings being errors."""
     installed = any(entry.value == "lossproof.pytest_plugin" for entry in metadata.entry_points(group="pytest11"))
     plugin = () if installed else ("-p", "lossproof.pytest_plugin")
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    if not installed:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     finished = subprocess.run(
         [
             sys.executable,
@@ -50,7 +51,7 @@ def run_pytest(folder: Path, *arguments: str) -> PytestRun:
             *arguments,
         ],
         cwd=folder,
-        env={**environment, "PYTHONPATH": path},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

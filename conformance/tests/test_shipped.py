@@ -1,0 +1,27 @@
+"""Each shipped adapter, judged in full: what it gets wrong is known, and nothing that is known has gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossproof.frameworks import read_needs
+from lossproof.implementations import shipped
+
+LOSSPROOF = Path(sys.executable).parent / "lossproof"
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_nothing_unknown_is_found(tmp_path: Path, name: str) -> None:
+    need = read_needs(shipped()[name])
+    if not need.installed:
+        pytest.skip(f"{need.framework} is not installed: {need.install_line}")
+
+    finished = subprocess.run(
+        [LOSSPROOF, "run", name], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=900, check=False
+    )
+
+    assert (0, "") == (finished.returncode, finished.stderr), finished.stdout
