@@ -169,7 +169,7 @@ def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judge
 def _worst(numbers: Floats, lawful: Sequence[Expected], dtype: str, positions: Sequence[int] | None) -> Judgement:
     if not numbers.size:
         return Judgement(Outcome.ACCURATE, 0.0, 0.0)
-    distances = [_distance(numbers, expected, dtype) for expected in lawful]
+    distances = [distance(numbers, expected, dtype) for expected in lawful]
     levels = [_levels(distance, expected) for distance, expected in zip(distances, lawful, strict=True)]
     nearest = np.argmin(np.stack(levels), axis=0) if len(lawful) > 1 else np.zeros(numbers.shape, dtype=np.intp)
     level = np.min(np.stack(levels), axis=0) if len(lawful) > 1 else levels[0]
@@ -198,7 +198,7 @@ def _levels(distance: Floats, expected: Expected) -> npt.NDArray[np.intp]:
     )
 
 
-def _distance(numbers: Floats, expected: Expected, dtype: str) -> Floats:
+def distance(numbers: Floats, expected: Expected, dtype: str) -> Floats:
     """|answer - truth|, scaled as `expected` is; 0 between equal special values, infinite beside a number."""
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs((numbers * expected.scale - expected.high) - expected.low)

@@ -14,6 +14,7 @@ from lossproof.cli.errors import usage_errors
 from lossproof.cli.run import complete_implementation
 from lossproof.frameworks import read_needs
 from lossproof.implementations import UnknownImplementationError, find_implementation
+from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
 from lossproof.reports.reproduce import reproduction
 from lossproof.run import Asked, Selection, Session, Spec, read_spec
@@ -65,7 +66,8 @@ def command(
                 sys.exit(4)
             for asked in session.ask(goldens):
                 _echo(_explain_answer(asked, session.rules(asked.golden.operation)[0]))
-                _echo(_script(asked.golden, spec, implementation.adapter or {}))
+                if asked.judgement.outcome is not Outcome.UNSUPPORTED:
+                    _echo(_script(asked.golden, spec, implementation.adapter or {}))
 
 
 def _echo(lines: Iterator[str]) -> None:

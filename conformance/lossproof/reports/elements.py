@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from lossproof.connect import Answered
-from lossproof.expected import decode
-from lossproof.judge import stored_answer
-from lossproof.numerics import round_to
+from lossproof.expected import Expected, decode
+from lossproof.judge import distance, stored_answer
+from lossproof.numerics import Floats, round_to
 from lossproof.run import Asked
+from lossproof.spec.golden import Golden
 
 
 def elements(asked: Asked, rules: Mapping[str, str], most: int) -> Iterator[str]:
@@ -21,24 +22,51 @@ def elements(asked: Asked, rules: Mapping[str, str], most: int) -> Iterator[str]
             continue
         if reply.array.shape != part.shape:
             continue
+        if asked.golden.calls:
+            yield f"{_parameters(part)}:"
         yield f"{'index':>7}  {'expected':<27} {'got':<24} {'ulps':>9} {'of bound':>9}"
-        expected = decode(answer, part.dtype)
-        got = round_to(part.dtype, reply.array.astype(np.float64)).astype(np.float64).ravel()
-        positions = np.arange(got.size) if part.positions is None else np.array(part.positions)
-        with np.errstate(all="ignore"):
-            distance = np.abs((got[positions] * expected.scale - expected.high) - expected.low)
-            ulps, bounds = distance / expected.unit, np.where(distance == 0, 0, distance / expected.bound)
-        order = np.argsort(-np.nan_to_num(bounds, nan=np.inf), kind="stable")[:most]
-        for place in sorted(order.tolist()):
-            number = float(got[positions[place]])
+        numbers = round_to(part.dtype, reply.array.astype(np.float64)).astype(np.float64).ravel()
+        positions = np.arange(numbers.size) if part.positions is None else np.array(part.positions)
+        got = numbers[positions]
+        lawful = [decode(each, part.dtype) for each in (answer, *answer.get("also", ()))]
+        distances = np.stack([distance(got, expected, part.dtype) for expected in lawful])
+        bounds = np.stack([_share(d, expected.bound) for d, expected in zip(distances, lawful, strict=True)])
+        nearest = np.argmin(bounds, axis=0)
+        worst = np.argsort(-np.min(bounds, axis=0), kind="stable")[:most]
+        for place in sorted(worst.tolist()):
+            expected, far = lawful[nearest[place]], distances[nearest[place], place]
+            number, near = float(got[place]), bounds[nearest[place], place]
             yield (
                 f"{positions[place]:>7}  {expected.decimals[place]:<27} {number!r:<24} "
-                f"{ulps[place]:>9.3g} {bounds[place]:>9.3g}"
+                f"{_ulps_and_bounds(number, far, near, expected, place)}"
             )
-            nearest = float(round_to(part.dtype, expected.high[place] / expected.scale[place]).astype(np.float64))
-            yield f"{'':>7}  {_hex(nearest):<27} {_hex(number):<24}"
+            closest = float(round_to(part.dtype, expected.high[place] / expected.scale[place]).astype(np.float64))
+            yield f"{'':>7}  {_hex(closest):<27} {_hex(number):<24}".rstrip()
         if positions.size > most:
-            yield f"{'':>7}  … {positions.size - most} more compared, of {got.size} elements"
+            yield f"{'':>7}  … {positions.size - most} more compared, of {numbers.size} elements"
+
+
+def _share(distances: Floats, units: Floats) -> Floats:
+    """Distances in units; 0 where there is no distance, whatever the unit is."""
+    with np.errstate(all="ignore"):
+        shares: Floats = np.where(distances == 0, 0.0, np.nan_to_num(distances / units, nan=np.inf, posinf=np.inf))
+    return shares
+
+
+def _ulps_and_bounds(number: float, far: float, near: float, expected: Expected, place: int) -> str:
+    """The distance in two columns, or a word where it is none between two numbers."""
+    if not np.isfinite(far):
+        return f"{'differs':>9}"
+    if np.isinf(number) and np.isfinite(expected.high[place]):
+        # Overflow in the dtype: the truth rounds to infinity, or the bound reaches there.
+        return f"{'lawful':>9}"
+    return f"{_share(np.array(far), expected.unit[place]):>9.3g} {near:>9.3g}"
+
+
+def _parameters(part: Golden) -> str:
+    """What a call passes beside the inputs."""
+    passed = [f"{name}={'…' if isinstance(value, dict) else repr(value)}" for name, value in part.parameters.items()]
+    return f"{part.operation} with {', '.join(passed) or 'no parameters'}"
 
 
 def _hex(number: float) -> str:

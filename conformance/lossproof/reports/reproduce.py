@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import io
+import math
+import re
+import tokenize
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,51 +19,72 @@ from lossproof.spec.operations import Operation
 
 
 def reproduction(golden: Golden, operation: Operation, source: str, framework: str) -> str | None:
-    """Imports, the adapter's definitions that the loss needs, inputs, call; None for a framework without a recipe.
+    """Imports, the adapter's definitions that the loss needs, inputs, call.
 
-    `source` is the text of the adapter file. Memory layouts are named in a comment and not made.
+    `source` is the text of the adapter file. Memory layouts and parameters that the function does not have are named
+    in comments. None where no script of its own can be made: for a framework without a recipe, an adapter that asks
+    where it lies (to load a neighbour), a loss that the file does not name, a gradient that nothing computes.
     """
-    if framework not in _FRAMEWORKS:
-        return None
-    vjp = golden.question == "gradient" and _defines(source, f"{golden.operation}_vjp")
+    tree = ast.parse(source)
+    vjp = golden.question == "gradient" and _binds(tree, f"{golden.operation}_vjp")
     function = f"{golden.operation}_vjp" if vjp else golden.operation
-    write = _FRAMEWORKS[framework]
-    lines = ["from __future__ import annotations", "", *write.preamble, *_definitions(source, function), ""]
-    for name in operation.input_names:
-        lines += _assign(name, golden.inputs[name], write)
-    keywords = []
+    write = _FRAMEWORKS.get(framework)
+    if write is None or not _binds(tree, function) or "__file__" in _mentioned(tree):
+        return None
+    if golden.question == "gradient" and not vjp and write.gradient is None:
+        return None
+
+    tensors = {name: golden.inputs[name] for name in operation.input_names}
+    keywords, comments = [], []
     for name, value in golden.parameters.items():
+        written = name if isinstance(value, dict) else _literal(value)
+        if not _accepts(tree, function, name):
+            comments.append(f"# {function} has no parameter {name}: {_shown(value)} is left out")
+            continue
+        keywords.append(f"{name}={written}")
         if isinstance(value, dict):
-            lines += _assign(name, value, write)
-            keywords.append(f"{name}={name}")
-        else:
-            keywords.append(f"{name}={value!r}")
+            tensors[name] = value
     if golden.cotangent is not None:
-        lines += _assign("cotangent", golden.cotangent, write)
-    arguments = [*operation.input_names, *keywords]
-    prediction = operation.differentiable[0]
-    if vjp:
-        lines.append(f"print({function}({', '.join(['cotangent', *arguments])}))")
-    elif golden.question == "gradient":
-        lines += write.gradient(f"{function}({', '.join(arguments)})", prediction)
+        tensors["cotangent"] = golden.cotangent
+
+    arguments = [*(["cotangent"] if vjp else []), *operation.input_names, *keywords]
+    call = f"{function}({', '.join(arguments)})"
+    if golden.question == "gradient" and not vjp and write.gradient is not None:
+        question = write.gradient(call, operation.differentiable[0])
     else:
-        lines.append(f"print({function}({', '.join(arguments)}))")
-    return "\n".join(lines) + "\n"
+        question = [f"print({call})"]
+    needed = _needed(tree, function)
+    if set(tensors) & {name for node in needed for name in _bound_names(node)}:
+        return None  # An input would take the place of a definition.
+    body = [
+        *_definitions([node for node in needed if not _is_import(node)], source),
+        "",
+        *(line for name, stored in tensors.items() for line in _assign(name, stored, write)),
+        *comments,
+        *question,
+    ]
+    return "\n".join([*_head(write, golden.dtype, body, [*_imports(needed)]), *body]) + "\n"
+
+
+# What a framework writes
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """How a framework writes arrays and gradients."""
+    """How a framework writes arrays and gradients, and prints all digits of `decimals` after the first."""
 
-    preamble: Sequence[str]
+    setup: Sequence[str]
+    imports: Sequence[str]
+    digits: Callable[[int], str]
     tensor: Callable[[str, str], str]
-    gradient: Callable[[str, str], list[str]]
+    gradient: Callable[[str, str], list[str]] | None
 
 
 def _torch_gradient(call: str, prediction: str) -> list[str]:
     return [
         f"{prediction}.requires_grad_()",
-        f"{call}.backward(cotangent)",
+        f"answer = {call}",
+        "answer.backward(cotangent.to(answer.dtype))",
         f"print({prediction}.grad)",
     ]
 
@@ -71,33 +96,41 @@ def _jax_gradient(call: str, prediction: str) -> list[str]:
     ]
 
 
-def _numpy_dtype(dtype: str) -> str:
-    return "ml_dtypes.bfloat16" if dtype == "bfloat16" else f"np.{dtype}"
+def _numpy_tensor(values: str, dtype: str) -> str:
+    return f"{values}.astype({'ml_dtypes.bfloat16' if dtype == 'bfloat16' else f'np.{dtype}'})"
+
+
+def _shortest_digits(decimals: int) -> str:  # noqa: ARG001  # NumPy finds the number of digits itself
+    return 'np.set_printoptions(floatmode="unique")'
 
 
 _FRAMEWORKS: Mapping[str, _Writer] = {
-    "numpy": _Writer(
-        ["import ml_dtypes", "import numpy as np"],
-        lambda values, dtype: f"np.asarray({values}).astype({_numpy_dtype(dtype)})",
-        lambda call, prediction: [f"print({call})  # NumPy differentiates nothing: {prediction}"],
-    ),
+    "numpy": _Writer([], ["import ml_dtypes", "import numpy as np"], _shortest_digits, _numpy_tensor, None),
     "torch": _Writer(
+        [],
         ["import numpy as np", "import torch"],
+        lambda decimals: f"torch.set_printoptions(precision={decimals}, sci_mode=True)",
         lambda values, dtype: f"torch.as_tensor({values}).to(torch.{dtype})",
         _torch_gradient,
     ),
     "jax": _Writer(
-        [
-            "import jax",
-            "",
-            'jax.config.update("jax_enable_x64", True)',
-            "import jax.numpy as jnp",
-            "import numpy as np",
-        ],
-        lambda values, dtype: f"jnp.asarray({values}).astype(jnp.{dtype})",
+        ["import jax", "", 'jax.config.update("jax_enable_x64", True)', ""],
+        ["import jax.numpy as jnp", "import numpy as np"],
+        _shortest_digits,
+        # Cast by NumPy: XLA flushes subnormal numbers on the way.
+        lambda values, dtype: f"jnp.asarray({values}.astype(jnp.{dtype}))",
         _jax_gradient,
     ),
 }
+
+
+def _head(write: _Writer, dtype: str, body: Iterable[str], imports: Iterable[str]) -> list[str]:
+    """The imports, each once, of the script and of the definitions; then how numbers are printed."""
+    text = "\n".join(body)
+    own = [line for line in write.imports if "ml_dtypes" not in line or "ml_dtypes." in text]
+    more = dict.fromkeys(line for line in imports if line not in (*write.setup, *own))
+    decimals = math.ceil(FORMATS[dtype].precision * math.log10(2))
+    return ["from __future__ import annotations", "", *write.setup, *own, *more, "", write.digits(decimals), ""]
 
 
 def _assign(name: str, stored: Mapping[str, Any], write: _Writer) -> Iterator[str]:
@@ -107,13 +140,12 @@ def _assign(name: str, stored: Mapping[str, Any], write: _Writer) -> Iterator[st
 
 
 def _values(stored: Mapping[str, Any]) -> str:
-    """A Python expression for the numbers: written out, or the recipe's formula for a large tensor."""
+    """A Python expression for an array of the numbers: written out, or the recipe's formula for a large tensor."""
     shape = tuple(stored["shape"])
     if "recipe" not in stored:
         numbers = array(stored)
         wide = numbers.astype(np.float64) if stored["dtype"] in FORMATS else numbers
-        nested = "np.array(" + _literal(wide.tolist()) + ")"
-        return nested if wide.size else f"np.zeros({shape})"
+        return f"np.array({_literal(wide.tolist())})" if wide.size else f"np.zeros({shape})"
     size = int(np.prod(shape))
     match stored["recipe"]:
         case "fill":
@@ -130,46 +162,130 @@ def _values(stored: Mapping[str, Any]) -> str:
 
 
 def _literal(values: Any) -> str:
+    """Numbers, in lists or not, or a string as Python has them."""
+    if isinstance(values, str):
+        return repr(values)
     return repr(values).replace("nan", "np.nan").replace("inf", "np.inf")
 
 
-def _defines(source: str, name: str) -> bool:
-    return any(isinstance(node, ast.FunctionDef) and node.name == name for node in ast.parse(source).body)
+def _shown(value: Any) -> str:
+    return f"a tensor of shape {tuple(value['shape'])}" if isinstance(value, dict) else repr(value)
 
 
-def _definitions(source: str, wanted: str) -> list[str]:
-    """The adapter's imports, and the top-level definitions that `wanted` needs, in the file's order."""
-    tree = ast.parse(source)
-    bound = {name: node for node in tree.body for name in _bound_names(node)}
-    needed: set[str] = set()
-    pending = [wanted]
-    while pending:
-        name = pending.pop()
-        if name in needed or name not in bound:
-            continue
-        needed.add(name)
-        pending += [node.id for node in ast.walk(bound[name]) if isinstance(node, ast.Name)]
-    lines = []
-    for node in tree.body:
-        if needed & set(_bound_names(node)) and not _is_future(node):
-            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-            definition = isinstance(node, ast.FunctionDef | ast.ClassDef)
-            lines += ([""] if definition else []) + source.splitlines()[first - 1 : node.end_lineno]
-    return lines
+# What the loss needs of its file
 
 
-def _bound_names(node: ast.stmt) -> list[str]:
+def _needed(tree: ast.Module, wanted: str) -> list[ast.stmt]:
+    """The top-level statements that `wanted` needs, in the file's order; imports hold the needed names only."""
+    imported = {name for node in tree.body if _is_import(node) for name in _bound_names(node)}
+    names, kept = {wanted}, set[ast.stmt]()
+    while found := {node for node in tree.body if node not in kept and _belongs(node, names, imported)}:
+        kept |= found
+        names |= {name for node in found for name in _mentioned(node)}
+    return [_only(node, names) for node in tree.body if node in kept]
+
+
+def _belongs(node: ast.stmt, names: set[str], imported: set[str]) -> bool:
+    """Whether a statement binds one of the names, or does something to what they stand for."""
+    if not names.isdisjoint(_bound_names(node)):
+        return True
     match node:
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            return [name]
-        case ast.Assign(targets=targets):
-            return [leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)]
-        case ast.AnnAssign(target=ast.Name(id=name)):
-            return [name]
+        case ast.Expr(value=ast.Call()):  # f.defvjp(forward, backward)
+            return not names.isdisjoint(_mentioned(node))
+        case ast.FunctionDef(decorator_list=decorators):  # @f.defjvp; an import would bring every @np.errstate along
+            return not (names - imported).isdisjoint(filter(None, map(_registered_with, decorators)))
+    return False
+
+
+def _registered_with(decorator: ast.expr) -> str | None:
+    """The f of @f.defjvp and @f.defjvp(…)."""
+    reached = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if not isinstance(reached, ast.Attribute):
+        return None
+    while isinstance(reached, ast.Attribute):
+        reached = reached.value
+    return reached.id if isinstance(reached, ast.Name) else None
+
+
+def _accepts(tree: ast.Module, function: str, parameter: str) -> bool:
+    """Whether the function takes the parameter by keyword; one that is no plain definition takes all."""
+    node = [each for each in tree.body if function in _bound_names(each)][-1]
+    if not isinstance(node, ast.FunctionDef) or node.args.kwarg:
+        return True
+    return parameter in {each.arg for each in (*node.args.args, *node.args.kwonlyargs)}
+
+
+def _binds(tree: ast.Module, name: str) -> bool:
+    return any(name in _bound_names(node) for node in tree.body)
+
+
+def _mentioned(node: ast.AST) -> set[str]:
+    return {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)}
+
+
+def _bound_names(node: ast.AST) -> Iterator[str]:
+    """The names that a statement binds, or whose items or attributes it sets."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
         case ast.Import(names=names) | ast.ImportFrom(names=names):
-            return [(alias.asname or alias.name).split(".")[0] for alias in names]
-    return []
+            yield from (_bound_by(alias) for alias in names)
+        case ast.Name(id=name, ctx=ast.Store()):
+            yield name
+        case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+            yield from _mentioned(node)
+        case ast.expr() if not isinstance(getattr(node, "ctx", None), ast.Store):
+            return
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _bound_names(child)
 
 
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+def _bound_by(alias: ast.alias) -> str:
+    return (alias.asname or alias.name).split(".")[0]
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _only(node: ast.stmt, names: set[str]) -> ast.stmt:
+    """An import without the names that nobody needs; another statement as it is."""
+    match node:
+        case ast.Import(names=aliases):
+            return ast.Import([alias for alias in aliases if _bound_by(alias) in names])
+        case ast.ImportFrom(module=module, names=aliases, level=level):
+            return ast.ImportFrom(module, [alias for alias in aliases if _bound_by(alias) in names], level)
+    return node
+
+
+def _imports(needed: Iterable[ast.stmt]) -> Iterator[str]:
+    for node in needed:
+        if isinstance(node, ast.Import):
+            yield from (ast.unparse(ast.Import([alias])) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            yield ast.unparse(node)
+
+
+def _definitions(nodes: Iterable[ast.stmt], source: str) -> Iterator[str]:
+    """The lines of the statements, without what they say to linters; a blank line stands between definitions."""
+    # Split as ast counts lines: str.splitlines would also split at form feeds.
+    lines, last = _without_directives(source).split("\n"), None
+    for node in nodes:
+        decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+        if last and ast.FunctionDef in (type(node), type(last)):
+            yield ""
+        yield from lines[min([node.lineno, *(each.lineno for each in decorators)]) - 1 : node.end_lineno]
+        last = node
+
+
+def _without_directives(source: str) -> str:
+    lines = source.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        row, column = token.start
+        directive = re.search(r"#\s*(noqa|type:\s*ignore)\b", token.string)
+        if directive:
+            lines[row - 1] = lines[row - 1][: column + directive.start()].rstrip()
+    return "\n".join(lines)

@@ -1,0 +1,255 @@
+"""Scripts that reproduce a golden with the framework alone: what they hold, and that they print the answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from made_goldens import SPEC
+
+from lossproof.connect import Answered, Raised, Reply
+from lossproof.implementations import find_implementation
+from lossproof.numerics import DTYPES, round_to
+from lossproof.outcome import Outcome
+from lossproof.paths import IMPLEMENTATIONS
+from lossproof.reports.reproduce import reproduction
+from lossproof.run import Asked, Selection, Session, select
+from lossproof.spec.golden import Golden
+
+FRAMEWORKS = {
+    "numpy_reference": "numpy",
+    "textbook_definition": "numpy",
+    "textbook_keras_clip": "numpy",
+    "textbook_pixel_loop": "numpy",
+    "textbook_unshifted": "numpy",
+    "torch_eager": "torch",
+    "jax_eager": "jax",
+}
+# One golden in so many: a script of jax_eager takes half a second to compile, a textbook's next to nothing.
+EVERY = {"numpy_reference": 40, "torch_eager": 40, "jax_eager": 100}
+MOST_PRINTED = 4096
+CASE = "cross_entropy/ignore-index/all-ignored-mean"
+RUNNER = """
+import contextlib, io, json, sys
+import numpy
+numpy.set_printoptions(threshold=sys.maxsize)
+if "torch" in sys.argv:
+    import torch
+    torch.set_printoptions(threshold=sys.maxsize)
+if "jax" in sys.argv:
+    import jax
+    jax.config.update("jax_platforms", "cpu")
+ends = []
+for script in json.load(sys.stdin):
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(script, "script", "exec"), {"__name__": "__main__"})
+        ends.append([printed.getvalue(), ""])
+    except Exception as error:
+        ends.append(["", type(error).__name__])
+json.dump(ends, sys.stdout)
+"""
+NUMBER = re.compile(r"[-+]?(?:nan|inf|\d+\.?\d*(?:e[-+]?\d+)?)")
+
+
+def sampled(goldens: Sequence[Golden], every: int) -> list[Golden]:
+    """Some goldens of each dtype and question, from the first: no relation, and no answer of many thousands."""
+    sample = []
+    for dtype in DTYPES:
+        for question in ("value", "gradient"):
+            of_kind = [
+                golden
+                for golden in goldens
+                if (golden.dtype, golden.question) == (dtype, question) and np.prod(golden.shape) <= MOST_PRINTED
+            ]
+            sample += of_kind[::every]
+    return sample
+
+
+def ask(name: str) -> list[Asked]:
+    implementation = find_implementation(name)
+    with Session(implementation, SPEC) as session:
+        offered = session.start().offered
+        goldens = [golden for golden in select(Selection(), offered) if not session.declared_unsupported(golden)]
+        asked = session.ask(sampled(goldens, EVERY.get(name, 1)))
+        return [each for each in asked if each.judgement.outcome is not Outcome.UNSUPPORTED]
+
+
+def script_of(golden: Golden, source: str, framework: str) -> str:
+    script = reproduction(golden, SPEC.operations[golden.operation], source, framework)
+    assert script is not None
+    return script
+
+
+def run(framework: str, scripts: Sequence[str]) -> list[tuple[str, str]]:
+    """What each script printed, and the name of the exception that ended it, all from one process."""
+    finished = subprocess.run(
+        [sys.executable, "-c", RUNNER, framework],
+        input=json.dumps(scripts),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert 0 == finished.returncode, finished.stderr
+    return [(printed, error) for printed, error in json.loads(finished.stdout)]
+
+
+def numbers_in(printed: str, dtype: str) -> list[str]:
+    """The numbers printed, rounded to the dtype, written out: NaN equals NaN, and 0 is not -0."""
+    elements = re.split(r",\s*(?:dtype|size)=", printed)[0]
+    return written([float(number) for number in NUMBER.findall(elements)], dtype)
+
+
+def written(numbers: Any, dtype: str) -> list[str]:
+    return [repr(number) for number in round_to(dtype, np.asarray(numbers, np.float64)).astype(float).ravel().tolist()]
+
+
+def outcome_of(reply: Reply, dtype: str) -> object:
+    match reply:
+        case Answered(array=array) if array is not None:
+            return written(array, dtype)
+        case Raised(type=name):
+            return name
+    return reply
+
+
+# What they print
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_scripts_print_what_the_worker_answers(name: str) -> None:
+    framework = FRAMEWORKS[name]
+    pytest.importorskip(framework)
+    source = (IMPLEMENTATIONS / f"{name}.py").read_text(encoding="utf-8")
+    asked = ask(name)
+    scripts = [script_of(each.golden, source, framework) for each in asked]
+
+    ends = run(framework, scripts)
+
+    assert asked
+    expected = {each.golden.id: outcome_of(each.replies[0], each.golden.dtype) for each in asked}
+    got = {
+        each.golden.id: error or numbers_in(printed, each.golden.dtype)
+        for each, (printed, error) in zip(asked, ends, strict=True)
+    }
+    assert expected == got
+
+
+# What they hold
+
+LOSS = "def cross_entropy(logits, target, *, ignore_index=-100, reduction='mean'):\n    return {}\n"
+
+
+def golden(name: str) -> Golden:
+    return next(golden for golden in select(Selection((name,))) if golden.id == name)
+
+
+def lines_of(source: str, framework: str = "jax", name: str = f"{CASE}[float32-value]") -> list[str]:
+    return script_of(golden(name), source, framework).splitlines()
+
+
+def test_what_is_registered_with_a_needed_function_comes_along() -> None:
+    rules = "@_loss.defjvp\ndef _rule(x):\n    return _half(x)\n_loss.defvjp(_forward, _backward)\n"
+    helpers = "".join(f"def {name}(x): ...\n" for name in ("_half", "_forward", "_backward", "_loss", "_other"))
+
+    lines = lines_of(helpers + rules + LOSS.format("_loss(logits)"))
+
+    named = ("_half", "_forward", "_backward", "_loss", "_rule", "cross_entropy")
+    assert [*named] == [line.split()[1].split("(")[0] for line in lines if line.startswith("def ")]
+    assert {"@_loss.defjvp", "_loss.defvjp(_forward, _backward)"} <= set(lines)
+
+
+def test_another_function_decorated_by_the_same_import_stays_behind() -> None:
+    other = "import numpy as np\n@np.errstate(all='ignore')\ndef other(): ...\n"
+
+    assert "def other(): ..." not in lines_of(other + LOSS.format("np.exp(logits)"), "numpy")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        LOSS.format("load(__file__)"),
+        "import sys\nsys.path.insert(0, __file__)\n" + LOSS.format(0),
+        "from somewhere import *",
+        "logits = 1\n" + LOSS.format("logits"),
+    ],
+)
+def test_adapter_that_cannot_stand_alone_has_no_script(source: str) -> None:
+    asked = golden(f"{CASE}[float32-value]")
+
+    assert reproduction(asked, SPEC.operations["cross_entropy"], source, "jax") is None
+
+
+def test_jax_jit_has_no_script() -> None:
+    asked = golden(f"{CASE}[float32-value]")
+    source = (IMPLEMENTATIONS / "jax_jit.py").read_text(encoding="utf-8")
+
+    assert reproduction(asked, SPEC.operations["cross_entropy"], source, "jax") is None
+
+
+def test_gradient_that_nothing_computes_has_no_script() -> None:
+    asked = golden(f"{CASE}[float32-gradient]")
+
+    assert reproduction(asked, SPEC.operations["cross_entropy"], LOSS.format(0), "numpy") is None
+
+
+@pytest.mark.parametrize(
+    ("signature", "call"),
+    [
+        ("logits, target", "cross_entropy(logits, target)"),
+        ("logits, target, reduction", "cross_entropy(logits, target, reduction='mean')"),
+        ("logits, target, **more", "cross_entropy(logits, target, ignore_index=-1, reduction='mean')"),
+    ],
+)
+def test_parameters_that_the_function_does_not_have_are_not_passed(signature: str, call: str) -> None:
+    assert f"print({call})" == lines_of(f"def cross_entropy({signature}): ...\n")[-1]
+
+
+def test_parameter_that_is_left_out_is_named() -> None:
+    lines = lines_of("def cross_entropy(logits, target, *, reduction='mean'): ...\n")
+
+    assert "# cross_entropy has no parameter ignore_index: -1 is left out" in lines
+
+
+def test_of_a_vjp_its_own_signature_counts() -> None:
+    source = LOSS.format(0) + "def cross_entropy_vjp(cotangent, logits, target, *, ignore_index): ...\n"
+
+    last = lines_of(source, "numpy", f"{CASE}[float32-gradient]")[-1]
+
+    assert "print(cross_entropy_vjp(cotangent, logits, target, ignore_index=-1))" == last
+
+
+@pytest.mark.parametrize(("name", "framework"), FRAMEWORKS.items())
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nothing_is_imported_twice_or_in_vain(name: str, framework: str, dtype: str) -> None:
+    source = (IMPLEMENTATIONS / f"{name}.py").read_text(encoding="utf-8")
+    wanted = "categorical_crossentropy/" if "keras" in name else "cross_entropy/"
+    asked = next(each for each in select(Selection((f"{wanted}*",), (dtype,))) if each.question == "value")
+
+    script = script_of(asked, source, framework)
+
+    imports = [line for line in script.splitlines() if line.startswith(("import ", "from "))]
+    assert sorted(set(imports)) == sorted(imports)
+    assert (framework == "numpy" and dtype == "bfloat16") == ("import ml_dtypes" in imports)
+
+
+def test_words_to_linters_are_left_out() -> None:
+    source = "import jax.nn as N  # noqa: N812  # short\n" + LOSS.format('N.f("# noqa")  # type: ignore[x]  # why')
+
+    script = "\n".join(lines_of(source))
+
+    assert 'return N.f("# noqa")\n' in script
+    assert "import jax.nn as N\n" in script
+
+
+@pytest.mark.parametrize(("framework", "digits"), [("torch", "precision=8, sci_mode=True"), ("jax", "unique")])
+def test_all_digits_are_printed(framework: str, digits: str) -> None:
+    assert any("set_printoptions" in line and digits in line for line in lines_of(LOSS.format(0), framework))
