@@ -169,55 +169,63 @@ def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judge
 def _worst(numbers: Floats, lawful: Sequence[Expected], dtype: str, positions: Sequence[int] | None) -> Judgement:
     if not numbers.size:
         return Judgement(Outcome.ACCURATE, 0.0, 0.0)
-    distances = [distance(numbers, expected, dtype) for expected in lawful]
-    levels = [_levels(distance, expected) for distance, expected in zip(distances, lawful, strict=True)]
-    nearest = np.argmin(np.stack(levels), axis=0) if len(lawful) > 1 else np.zeros(numbers.shape, dtype=np.intp)
-    level = np.min(np.stack(levels), axis=0) if len(lawful) > 1 else levels[0]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ulps = [distance / expected.unit for distance, expected in zip(distances, lawful, strict=True)]
-        bounds = [np.where(d == 0, 0.0, d / expected.bound) for d, expected in zip(distances, lawful, strict=True)]
-    worst_ulps = np.choose(nearest, ulps) if len(lawful) > 1 else ulps[0]
-    worst = int(np.lexsort((worst_ulps, level))[-1])
+    gaps = [distance(numbers, expected, dtype) for expected in lawful]
+    # Most answers are accurate throughout, which takes one comparison to see.
+    if (gaps[0] <= lawful[0].accurate).all():
+        return _evidence(numbers, gaps[0], lawful[0], int((gaps[0] / lawful[0].unit).argmax()), 0, positions)
+    levels = np.stack([_levels(gap, expected) for gap, expected in zip(gaps, lawful, strict=True)])
+    nearest, level = levels.argmin(axis=0), levels.min(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ulps = np.stack([gap / expected.unit for gap, expected in zip(gaps, lawful, strict=True)])
+    worst = int(np.lexsort((np.take_along_axis(ulps, nearest[None], 0)[0], level))[-1])
     chosen = int(nearest[worst])
+    return _evidence(numbers, gaps[chosen], lawful[chosen], worst, int(level[worst]), positions)
+
+
+def _evidence(
+    numbers: Floats, gap: Floats, expected: Expected, worst: int, level: int, positions: Sequence[int] | None
+) -> Judgement:
+    """The judgement that the worst element makes."""
+    off, bound = float(gap[worst]), float(expected.bound[worst])
     return Judgement(
-        GRADES[int(level[worst])],
-        float(worst_ulps[worst]),
-        float(bounds[chosen][worst]),
+        GRADES[level],
+        off / float(expected.unit[worst]),
+        0.0 if off == 0 else off / bound if bound else math.inf,
         str(worst if positions is None else positions[worst]),
-        lawful[chosen].decimals[worst],
+        expected.decimals[worst],
         repr(float(numbers[worst])),
     )
 
 
-def _levels(distance: Floats, expected: Expected) -> npt.NDArray[np.intp]:
+def _levels(gap: Floats, expected: Expected) -> npt.NDArray[np.intp]:
     """Index of each element's grade."""
     return (
-        (distance > expected.accurate).astype(np.intp)
-        + (distance > expected.stable).astype(np.intp)
-        + (distance > expected.loose).astype(np.intp)
+        (gap > expected.accurate).astype(np.intp)
+        + (gap > expected.stable).astype(np.intp)
+        + (gap > expected.loose).astype(np.intp)
     )
 
 
 def distance(numbers: Floats, expected: Expected, dtype: str) -> Floats:
     """|answer - truth|, scaled as `expected` is; 0 between equal special values, infinite beside a number."""
     with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.abs((numbers * expected.scale - expected.high) - expected.low)
-    if np.isfinite(distance).all() and (np.abs(expected.high) < _largest(dtype) * expected.scale).all():
-        return distance
-    distance = np.where(np.isfinite(distance), distance, np.inf)
+        gap = np.abs((numbers * expected.scale - expected.high) - expected.low)
+    if np.isfinite(gap).all() and (np.abs(expected.high) < _largest(dtype) * expected.scale).all():
+        return gap
+    gap = np.where(np.isfinite(gap), gap, np.inf)
     same = (numbers == expected.high) & (expected.scale == 1) | (np.isnan(numbers) & np.isnan(expected.high))
-    distance = np.where(same & ~np.isfinite(expected.high), 0.0, distance)
-    return _beside_overflow(distance, numbers, expected, dtype)
+    gap = np.where(same & ~np.isfinite(expected.high), 0.0, gap)
+    return _beside_overflow(gap, numbers, expected, dtype)
 
 
-def _beside_overflow(distance: Floats, numbers: Floats, expected: Expected, dtype: str) -> Floats:
+def _beside_overflow(gap: Floats, numbers: Floats, expected: Expected, dtype: str) -> Floats:
     """Infinity is right where the truth rounds to it, and lawful where the bound reaches over that threshold."""
     with np.errstate(over="ignore", invalid="ignore"):
         sign = np.sign(expected.high)
         same_side = np.isinf(numbers) & (np.sign(numbers) == sign) & np.isfinite(expected.high)
         missing = _below_overflow(np.abs(expected.high), expected.low * sign, expected.scale, dtype)
         lawful = same_side & (missing <= 2 * expected.bound)
-    return np.where(lawful, np.where(missing <= 0, 0.0, expected.stable), distance)
+    return np.where(lawful, np.where(missing <= 0, 0.0, expected.stable), gap)
 
 
 def _below_overflow(size: Floats, low: Floats, scale: Floats, dtype: str) -> Floats:

@@ -89,9 +89,8 @@ def _to_odd_float32(exact: Floats) -> npt.NDArray[np.float32]:
 def ulp(dtype: str, numbers: Floats) -> Floats:
     """Gap between neighbouring numbers of `dtype` at each real number, never below the smallest subnormal."""
     layout = FORMATS[dtype]
-    _, exponent = np.frexp(numbers)
-    exponent = np.where(numbers == 0, layout.min_exponent, np.maximum(exponent - 1, layout.min_exponent))
-    gap: Floats = np.ldexp(1.0, exponent - layout.precision + 1)
+    _, exponent = np.frexp(np.maximum(np.abs(numbers), layout.smallest_normal))
+    gap: Floats = np.ldexp(1.0, exponent - layout.precision)
     return gap
 
 

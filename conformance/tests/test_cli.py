@@ -25,6 +25,14 @@ FAKES = Path(__file__).parent / "fakes"
 CASE = "cross_entropy/ignore-index/default-mean"
 QUICK = ("--cases", CASE, "--dtype", "float32")
 
+# What runs in the background of a shell ignores the signal, and so would its children. No preexec_fn: it would fork a
+# process that has threads.
+MINDS_INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -122,7 +130,7 @@ def test_not_started_is_3_and_the_others_still_run(tmp_path: Path) -> None:
     ended = lossproof(tmp_path, "run", name, "numpy_reference", *QUICK)
 
     assert 3 == ended.code
-    assert "mine.py was not started: No module named 'nowhere_to_be_found'" in ended.out
+    assert "mine was not started: No module named 'nowhere_to_be_found'" in ended.out
     assert "numpy_reference       2        2" in ended.out
 
 
@@ -161,14 +169,23 @@ def log_softmax(logits, *, axis=-1):
     kept = tmp_path / "kept" / "run.jsonl"
     # A session of its own, so that the signal reaches what a terminal's Ctrl-C would reach and not this process.
     running = subprocess.Popen(
-        [LOSSPROOF, "run", name, "--cases", "log_softmax/*", "--output", "kept"],
+        [
+            sys.executable,
+            "-c",
+            MINDS_INTERRUPTS,
+            LOSSPROOF,
+            "run",
+            name,
+            "--cases",
+            "log_softmax/*",
+            "--output",
+            "kept",
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         start_new_session=True,
-        # What runs in the background of a shell ignores the signal, and so would its children.
-        preexec_fn=_mind_interrupts,  # noqa: PLW1509 - this process has no threads here
     )
     try:
         _wait_for_lines(kept, 5)
@@ -181,12 +198,8 @@ def log_softmax(logits, *, axis=-1):
     records = [line for line in kept.read_text(encoding="utf-8").splitlines() if json.loads(line)["type"] == "record"]
     assert (130, "") == (running.returncode, err)
     assert 0 < len(records) < 200
-    assert ["mine.py", str(len(records))] == out.splitlines()[1].split()[:2]
+    assert ["mine", str(len(records))] == out.splitlines()[1].split()[:2]
     assert 0 == lossproof(tmp_path, "report", "kept").code
-
-
-def _mind_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for_lines(path: Path, count: int) -> None:
@@ -238,7 +251,7 @@ def test_a_missing_package_comes_with_what_installs_it(tmp_path: Path) -> None:
     ended = lossproof(tmp_path, "run", name, *QUICK)
 
     assert 3 == ended.code
-    assert "\nTo run mine.py: pip install numpy nowhere-to-be-found\n" in ended.out
+    assert "\nTo run mine: pip install numpy nowhere-to-be-found\n" in ended.out
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])

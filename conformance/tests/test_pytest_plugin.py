@@ -190,7 +190,7 @@ def test_known_deviation_that_did_not_happen_is_a_failure(tmp_path: Path) -> Non
     run = run_pytest(tmp_path)
 
     assert (1, {"failure": 2}) == (run.code, run.counts)
-    assert "accurate, but mine.known.toml deviation 1 says wrong" in run.texts[VALUE]
+    assert f"{VALUE}: accurate\n  mine.known.toml deviation 1 says wrong: remove it" in run.texts[VALUE]
 
 
 def test_known_deviations_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def goldens() -> list[Golden]:
 
 
 def asked(path: Path, goldens: list[Golden]) -> list[Asked]:
-    with Session(Implementation(path.stem, {"path": str(path)}), SPEC) as session:
+    with Session(Implementation(path.stem, str(path), {"path": str(path)}), SPEC) as session:
         subject = session.start()
         assert not subject.failed, subject.details
         return list(session.ask(goldens))

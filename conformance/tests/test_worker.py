@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from needs import needs
 
 from lossproof.paths import PACKAGE, WORKER
 
@@ -92,6 +93,7 @@ def test_requested_framework_and_dialect_win(adapter: Write) -> None:
     assert ("numpy", "jax") == (reply["framework"], reply["dialect"])
 
 
+@needs("jax")
 def test_framework_is_configured_before_the_adapter_runs(adapter: Write) -> None:
     source = 'import jax.numpy as jnp\nframework = "jax"\nTHIRD = jnp.asarray(1.0) / 3\n'
     reply = only_case(adapter(source + "def cross_entropy(logits, target): return THIRD\n"))
@@ -212,6 +214,7 @@ def test_vjp_gets_the_cotangent_first(adapter: Write) -> None:
     assert array([[9.0, 12.0]]) == only_case(adapter(source), **more)["answer"]
 
 
+@needs("torch")
 def test_vjp_is_preferred_to_autodiff(adapter: Write) -> None:
     source = "def cross_entropy(a, b): return a.sum()\ndef cross_entropy_vjp(c, a, b): return a * 0 + 7\n"
     path = adapter('framework = "torch"\n' + source)
@@ -230,6 +233,7 @@ def test_operation_that_is_not_offered_is_unsupported(adapter: Write) -> None:
     assert "cross_entropy is not offered" == only_case(adapter(""))["reason"]
 
 
+@needs("torch")
 def test_layout_that_the_framework_lacks_is_unsupported(adapter: Write) -> None:
     path = adapter('framework = "torch"\ndef cross_entropy(logits, target): return logits.sum()\n')
     backwards = array([[1.0, 2.0]]) | {"strides": [8, -4], "offset": 4}
@@ -276,6 +280,7 @@ def test_overwritten_parameter_is_named(adapter: Write) -> None:
     assert ["weight"] == only_case(path, parameters={"weight": array([1.5])})["changed"]
 
 
+@needs("jax")
 def test_donated_input_is_named(adapter: Write) -> None:
     source = 'framework = "jax"\ndef cross_entropy(logits, target):\n    logits.delete()\n    return 0.5\n'
 
