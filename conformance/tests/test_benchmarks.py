@@ -73,19 +73,21 @@ def test_wrong_answers_are_not_timed(tmp_path: Path) -> None:
     assert "mine does not pass nll_loss: " in "".join(run.texts.values())
 
 
-def test_known_deviations_that_are_wrong_are_not_timed_either(tmp_path: Path) -> None:
+def test_a_known_deviation_is_no_finding_and_timed(tmp_path: Path) -> None:
+    source = (IMPLEMENTATIONS / "numpy_reference.py").read_text()
     (tmp_path / "mine.py").write_text(
-        "def nll_loss(log_probs, target, **parameters):\n    return log_probs.sum()\n\n\n"
-        "def nll_loss_vjp(cotangent, log_probs, target, **parameters):\n    return log_probs\n"
+        source.replace("def nll_loss(", "def _nll_loss(")
+        + "\n\ndef nll_loss(log_probs, target, *, reduction='mean', **parameters):\n"
+        "    known = reduction if reduction in ('none', 'sum') else 'mean'\n"
+        "    return _nll_loss(log_probs, target, reduction=known, **parameters)\n"
     )
     (tmp_path / "mine.known.toml").write_text(
-        '[[deviation]]\ncase = "nll_loss/plain/*"\nexpected = "wrong"\nreason = "It is a fake."\n'
+        '[[deviation]]\ncase = "nll_loss/errors/unknown-reduction"\nexpected = "wrong"\nreason = "It is a fake."\n'
     )
 
     run = run_benchmarks(tmp_path, "mine.py")
 
-    assert {"skipped": 2} == run.counts
-    assert " known deviations in float32" in "".join(run.texts.values())
+    assert {"passed": 2} == run.counts
 
 
 def test_gradients_that_are_unsupported_are_skipped(tmp_path: Path) -> None:
