@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from lossproof.oracle.arithmetic import Quantity, total
 from lossproof.oracle.probabilities import Clipped, clip, renormalised
 from lossproof.oracle.problem import Problem
-from lossproof.oracle.rows import join, log_softmax, split
+from lossproof.oracle.rows import join, log_softmax, split, times_log_probability
 
 
 def value(problem: Problem) -> list[Quantity]:
@@ -53,15 +51,8 @@ def _logits_gradient(row: list[float], y: list[Quantity], c: Quantity, problem: 
 
 
 def _term(row: list[float], y: list[Quantity], problem: Problem) -> Quantity:
-    terms = [_times(y_j, l, problem) for y_j, l in zip(y, log_probabilities(row, problem), strict=True)]
+    terms = [times_log_probability(y_j, l, problem) for y_j, l in zip(y, log_probabilities(row, problem), strict=True)]
     return -total(terms, problem.arithmetic)
-
-
-def _times(probability: Quantity, log_probability: Quantity, problem: Problem) -> Quantity:
-    """A product in which 0 times minus infinity is a question of the dialect."""
-    if probability.is_zero() and log_probability.value == -math.inf:
-        return problem.arithmetic.exact(math.nan if problem.rule("zero_times_infinity") == "nan" else 0.0)
-    return probability * log_probability
 
 
 def _rows(problem: Problem) -> list[tuple[list[float], list[Quantity]]]:

@@ -9,7 +9,7 @@ import numpy as np
 from lossproof.oracle.arithmetic import Quantity, total
 from lossproof.oracle.labels import Label, kept_weights, read_labels
 from lossproof.oracle.problem import Problem
-from lossproof.oracle.rows import class_axis, join, log_softmax, ones, reduce, scales, split
+from lossproof.oracle.rows import class_axis, join, log_softmax, ones, reduce, scales, split, times_log_probability
 
 
 def value(problem: Problem) -> list[Quantity]:
@@ -86,14 +86,9 @@ def _probability_term(row: list[float], y: list[Quantity], problem: Problem) -> 
     """-sum_j (w_j y_j) l_j."""
     wy = _weighed(y, problem.vector("weight"))
     log_probabilities = log_softmax(row, problem.arithmetic)
-    return -total([_times(a, l, problem) for a, l in zip(wy, log_probabilities, strict=True)], problem.arithmetic)
-
-
-def _times(probability: Quantity, log_probability: Quantity, problem: Problem) -> Quantity:
-    """A product in which 0 times minus infinity is a question of the dialect."""
-    if probability.is_zero() and log_probability.value == -math.inf:
-        return problem.arithmetic.exact(math.nan if problem.rule("zero_times_infinity") == "nan" else 0.0)
-    return probability * log_probability
+    return -total(
+        [times_log_probability(a, l, problem) for a, l in zip(wy, log_probabilities, strict=True)], problem.arithmetic
+    )
 
 
 def _index_term(row: list[float], label: Label, weight: list[Quantity] | None, problem: Problem) -> Quantity:

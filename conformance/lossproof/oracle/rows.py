@@ -48,6 +48,13 @@ def log_softmax(row: Sequence[float], arithmetic: Arithmetic) -> list[Quantity]:
     ]
 
 
+def times_log_probability(probability: Quantity, log_probability: Quantity, problem: Problem) -> Quantity:
+    """A product in which 0 times minus infinity is a question of the dialect."""
+    if probability.is_zero() and log_probability.value == -math.inf:
+        return problem.arithmetic.exact(math.nan if problem.rule("zero_times_infinity") == "nan" else 0.0)
+    return probability * log_probability
+
+
 def reduce(terms: list[Quantity], weights: list[Quantity] | None, problem: Problem) -> list[Quantity]:
     """The terms themselves, their sum, or their mean over the sum of `weights` (None: their number)."""
     arithmetic = problem.arithmetic
