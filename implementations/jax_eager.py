@@ -37,6 +37,37 @@ def cross_entropy(
     return _reduce(losses, kept_weights, reduction).astype(logits.dtype)
 
 
+def linear_cross_entropy(
+    input: Array,
+    linear_weight: Array,
+    target: Array,
+    *,
+    linear_bias: Array | None = None,
+    weight: Array | None = None,
+    reduction: str = "mean",
+    ignore_index: int | Array | None = None,
+    label_smoothing: float | Array = 0.0,
+) -> Array:
+    """Cross-entropy of the logits that a linear layer gives: input (F) or (N, F), linear_weight (C, F)."""
+    check_linear_values(target, ignore_index)
+    if input.ndim not in (1, 2) or linear_weight.ndim != 2:
+        raise ValueError(f"expected (F) or (N, F) and (C, F), got {input.shape} and {linear_weight.shape}")
+    logits = jnp.matmul(_widen(input), _widen(linear_weight).T, precision=lax.Precision.HIGHEST)
+    if linear_bias is not None:
+        if linear_bias.shape != linear_weight.shape[:1]:
+            raise ValueError(f"expected a linear_bias of shape {linear_weight.shape[:1]}, got {linear_bias.shape}")
+        logits = logits + _widen(linear_bias)
+    loss = cross_entropy(
+        logits,
+        target,
+        weight=weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+    return loss.astype(input.dtype)
+
+
 def nll_loss(
     log_probs: Array,
     target: Array,
@@ -92,6 +123,12 @@ def check_values(target: Array, ignore_index: int | Array, label_smoothing: floa
     if isinstance(label_smoothing, (int, float)) and not 0 <= label_smoothing <= 1:
         raise ValueError(f"expected label_smoothing between 0 and 1, got {label_smoothing}")
     if isinstance(ignore_index, int) and ignore_index >= 0 and _is_floating(target):
+        raise ValueError(f"expected no ignore_index beside probabilities, got {ignore_index}")
+
+
+def check_linear_values(target: Array, ignore_index: int | Array | None) -> None:
+    """Raise ValueError for any ignore_index beside probabilities."""
+    if ignore_index is not None and _is_floating(target):
         raise ValueError(f"expected no ignore_index beside probabilities, got {ignore_index}")
 
 

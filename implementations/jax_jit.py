@@ -53,6 +53,7 @@ binary_cross_entropy_with_logits, binary_cross_entropy_with_logits_vjp = compile
 )
 distribution_cross_entropy, distribution_cross_entropy_vjp = compiled(eager.distribution_cross_entropy, prediction=1)
 _cross_entropy, _cross_entropy_vjp = compiled(eager.cross_entropy)
+_linear_cross_entropy, _linear_cross_entropy_vjp = compiled(eager.linear_cross_entropy)
 
 
 @wraps(eager.cross_entropy)
@@ -65,6 +66,30 @@ def cross_entropy(logits: Array, target: Array, **parameters: Any) -> Array:
 def cross_entropy_vjp(cotangent: Array, logits: Array, target: Array, **parameters: Any) -> Array:
     """Gradient of the softmax cross-entropy for the logits, compiled."""
     return _cross_entropy_vjp(cotangent, logits, target, **_checked(target, **parameters))
+
+
+@wraps(eager.linear_cross_entropy)
+def linear_cross_entropy(input: Array, linear_weight: Array, target: Array, **parameters: Any) -> Array:
+    """Softmax cross-entropy of a linear layer's logits, compiled."""
+    return _linear_cross_entropy(input, linear_weight, target, **_linear_checked(target, **parameters))
+
+
+@wraps(eager.linear_cross_entropy)
+def linear_cross_entropy_vjp(
+    cotangent: Array,
+    input: Array,
+    linear_weight: Array,
+    target: Array,
+    **parameters: Any,
+) -> Array:
+    """Gradient of the linear cross-entropy for the input, compiled."""
+    checked = _linear_checked(target, **parameters)
+    return _linear_cross_entropy_vjp(cotangent, input, linear_weight, target, **checked)
+
+
+def _linear_checked(target: Array, *, ignore_index: int | None = None, **others: Any) -> dict[str, Any]:
+    eager.check_linear_values(target, ignore_index)
+    return {**_checked(target, **others), "ignore_index": ignore_index}
 
 
 def _checked(target: Array, *, ignore_index: int = -100, label_smoothing: float = 0.0, **others: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every loss of the spec but the linear one in NumPy, each written so that no step of its value cancels.
+"""Every loss of the spec in NumPy, each written so that no step of its value cancels.
 
 The other terms of a row are summed instead of subtracting one of them from the whole: 1 - p of a sure prediction is
 the sum of the other probabilities, and its loss is log1p of that sum. All terms of a loss then have one sign. What
@@ -10,7 +10,8 @@ answer is the exponential of a gap of hundreds; the other dtypes lose nothing.
 
 Losses of torch.nn.functional follow torch 2.13, with the class axis 1, or 0 for unbatched logits; those of
 keras.losses follow Keras 3, with one value a row. `*_vjp` gives the gradient for the prediction, in its shape and
-dtype.
+dtype, `*_vjp_<input>` that for another input, `*_hvp` the derivative of the gradient along a direction of the
+prediction, and `*_jvp` the derivative of the loss along it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ framework = "numpy"
 Array = npt.NDArray[Any]
 
 REDUCTIONS = ("none", "mean", "sum")
+MOST_ELEMENTS = 2**28
 LOWEST_LOG = -100.0  # torch's binary_cross_entropy: no logarithm below it,
 LOWEST_DIVISOR = float(np.float32(1e-12))  # and no gradient divided by less than a constant held in float32.
 KERAS_EPSILON = 1e-7  # keras.config.epsilon()
@@ -77,16 +79,148 @@ def cross_entropy_vjp(
 ) -> Array:
     """Gradient of `cross_entropy` for the logits; exactly 0 for an ignored row, whatever it holds."""
     _check_cross_entropy(logits, target, ignore_index, reduction, label_smoothing)
-    rows = _class_rows(logits)
-    weights = _class_weights(weight, logits)
-    if _holds_indices(target):
-        labels, kept = _labels(target, logits, ignore_index)
-        shares, total = _wide(logits, _one_hot(labels, weights.size)), _kept_weight(weights, labels, kept)
-    else:
-        shares, kept, total = _class_rows(target, like=logits), np.asarray(True), math.prod(rows.shape[:-1])
-    pull = _softmax_pull(rows, weights * _smoothed(shares, label_smoothing))
-    gradient = _row_scale(cotangent, logits, reduction, total) * pull
+    shares, kept, total = _aims(logits, target, weight, ignore_index, label_smoothing)
+    gradient = _row_scale(cotangent, logits, reduction, total) * _softmax_pull(_class_rows(logits), shares)
     return _like(np.where(kept[..., None], gradient, 0), logits)
+
+
+@np.errstate(all="ignore")
+def cross_entropy_vjp_target(
+    cotangent: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Array:
+    """Gradient of `cross_entropy` for the probabilities of the target. Raises RuntimeError for indices."""
+    _check_cross_entropy(logits, target, ignore_index, reduction, label_smoothing)
+    if _holds_indices(target):
+        raise RuntimeError("only a target of probabilities has a gradient")
+    surprisal = _surprisal(_class_rows(logits))
+    slopes = (1 - _wide(logits, label_smoothing)) * _class_weights(weight, logits) * surprisal
+    return _like(_row_scale(cotangent, logits, reduction, math.prod(surprisal.shape[:-1])) * slopes, target)
+
+
+@np.errstate(all="ignore")
+def cross_entropy_hvp(
+    cotangent: Array,
+    direction: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Array:
+    """Derivative of `cross_entropy_vjp` along a direction of the logits; exactly 0 for an ignored row."""
+    _check_cross_entropy(logits, target, ignore_index, reduction, label_smoothing)
+    shares, kept, total = _aims(logits, target, weight, ignore_index, label_smoothing)
+    rows = _class_rows(logits)
+    push = _log_softmax_push(rows, _class_rows(direction, like=logits))
+    product = shares.sum(-1, keepdims=True) * _softmax(rows) * push
+    return _like(np.where(kept[..., None], _row_scale(cotangent, logits, reduction, total) * product, 0), logits)
+
+
+@np.errstate(all="ignore")
+def cross_entropy_jvp(
+    direction: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Array:
+    """Derivative of `cross_entropy` along a direction of the logits."""
+    _check_cross_entropy(logits, target, ignore_index, reduction, label_smoothing)
+    shares, kept, total = _aims(logits, target, weight, ignore_index, label_smoothing)
+    slopes = -(shares * _log_softmax_push(_class_rows(logits), _class_rows(direction, like=logits))).sum(-1)
+    return _reduced(np.where(kept, slopes, 0), total, reduction, logits.dtype)
+
+
+@np.errstate(all="ignore")
+def linear_cross_entropy(
+    input: Array,
+    linear_weight: Array,
+    target: Array,
+    *,
+    linear_bias: Array | None = None,
+    weight: Array | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Array:
+    """`cross_entropy` of the logits input linear_weight^T + linear_bias: input (F,) or (N, F), linear_weight (C, F).
+
+    The logits are wide and never rounded. Raises RuntimeError where torch does, besides what `cross_entropy` raises.
+    """
+    logits = _linear(input, linear_weight, linear_bias)
+    ignored = _linear_ignore_index(target, ignore_index)
+    loss = cross_entropy(
+        logits, target, weight=weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
+    )
+    return _rounded(loss, input.dtype)
+
+
+@np.errstate(all="ignore")
+def linear_cross_entropy_vjp(
+    cotangent: Array,
+    input: Array,
+    linear_weight: Array,
+    target: Array,
+    *,
+    linear_bias: Array | None = None,
+    weight: Array | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Array:
+    """Gradient of `linear_cross_entropy` for the input."""
+    logits = _linear(input, linear_weight, linear_bias)
+    ignored = _linear_ignore_index(target, ignore_index)
+    pulled = cross_entropy_vjp(
+        cotangent,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignored,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+    return _rounded(pulled @ _wide(input, linear_weight), input.dtype)
+
+
+@np.errstate(all="ignore")
+def linear_cross_entropy_vjp_linear_weight(
+    cotangent: Array,
+    input: Array,
+    linear_weight: Array,
+    target: Array,
+    *,
+    linear_bias: Array | None = None,
+    weight: Array | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Array:
+    """Gradient of `linear_cross_entropy` for the linear weight."""
+    logits = _linear(input, linear_weight, linear_bias)
+    ignored = _linear_ignore_index(target, ignore_index)
+    pulled = cross_entropy_vjp(
+        cotangent,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignored,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+    return _rounded(np.atleast_2d(pulled).T @ np.atleast_2d(_wide(input, input)), linear_weight.dtype)
 
 
 @np.errstate(all="ignore")
@@ -140,6 +274,12 @@ def log_softmax_vjp(cotangent: Array, logits: Array, *, axis: int = -1) -> Array
     return _like(-_softmax_pull(_rows(logits, axis), _rows(cotangent, axis, like=logits)), logits, axis)
 
 
+@np.errstate(all="ignore")
+def log_softmax_jvp(direction: Array, logits: Array, *, axis: int = -1) -> Array:
+    """Derivative of `log_softmax` along a direction of the logits."""
+    return _like(_log_softmax_push(_rows(logits, axis), _rows(direction, axis, like=logits)), logits, axis)
+
+
 # Losses of torch.nn.functional over elements
 
 
@@ -168,6 +308,18 @@ def binary_cross_entropy_vjp(
     p, y = _wide(probs, probs), _wide(probs, target)
     slopes = _element_weights(weight, probs) * (p - y) / np.maximum(p * (1 - p), LOWEST_DIVISOR)
     return _rounded(_element_scale(cotangent, probs, reduction) * slopes, probs.dtype)
+
+
+@np.errstate(all="ignore")
+def binary_cross_entropy_vjp_target(
+    cotangent: Array, probs: Array, target: Array, *, weight: Array | None = None, reduction: str = "mean"
+) -> Array:
+    """Gradient of `binary_cross_entropy` for the target as torch defines it: log(1 - p) - log p, without a clamp."""
+    _check_binary(probs, target, reduction)
+    _check_unit_interval(probs, "input")
+    _check_unit_interval(target, "target")
+    slopes = -_element_weights(weight, probs) * _logit(_wide(probs, probs))
+    return _rounded(_element_scale(cotangent, probs, reduction) * slopes, target.dtype)
 
 
 @np.errstate(all="ignore")
@@ -207,6 +359,62 @@ def binary_cross_entropy_with_logits_vjp(
     return _rounded(_element_scale(cotangent, logits, reduction) * slopes, logits.dtype)
 
 
+@np.errstate(all="ignore")
+def binary_cross_entropy_with_logits_vjp_target(
+    cotangent: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None = None,
+    pos_weight: Array | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Gradient of `binary_cross_entropy_with_logits` for the target: (pos_weight - 1) softplus(-x) - x."""
+    _check_binary(logits, target, reduction)
+    x, positive = _wide(logits, logits), _element_weights(pos_weight, logits)
+    limits = _binary_losses(x, positive, np.zeros_like(x)) - _binary_losses(x, np.zeros_like(x), np.ones_like(x))
+    slopes = np.where(np.isinf(x), limits, (positive - 1) * (np.maximum(-x, 0) + np.log1p(np.exp(-np.abs(x)))) - x)
+    slopes *= _element_weights(weight, logits)
+    return _rounded(_element_scale(cotangent, logits, reduction) * slopes, target.dtype)
+
+
+@np.errstate(all="ignore")
+def binary_cross_entropy_with_logits_hvp(
+    cotangent: Array,
+    direction: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None = None,
+    pos_weight: Array | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Derivative of `binary_cross_entropy_with_logits_vjp` along a direction of the logits."""
+    _check_binary(logits, target, reduction)
+    x, y = _wide(logits, logits), _wide(logits, target)
+    small = np.exp(-np.abs(x))
+    curvatures = (y * _element_weights(pos_weight, logits) + (1 - y)) * small / (1 + small) ** 2
+    products = _element_weights(weight, logits) * curvatures * _wide(logits, direction)
+    return _rounded(_element_scale(cotangent, logits, reduction) * products, logits.dtype)
+
+
+@np.errstate(all="ignore")
+def binary_cross_entropy_with_logits_jvp(
+    direction: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None = None,
+    pos_weight: Array | None = None,
+    reduction: str = "mean",
+) -> Array:
+    """Derivative of `binary_cross_entropy_with_logits` along a direction of the logits."""
+    _check_binary(logits, target, reduction)
+    x, y = _wide(logits, logits), _wide(logits, target)
+    slopes = _element_weights(weight, logits) * _binary_slopes(x, y * _element_weights(pos_weight, logits), 1 - y)
+    return _reduced(slopes * _wide(logits, direction), slopes.size, reduction, logits.dtype)
+
+
 # Losses of keras.losses
 
 
@@ -237,6 +445,22 @@ def categorical_crossentropy_vjp(
     _check_equal_shapes(target, probs)
     shares = _smoothed(_rows(target, axis, like=probs), label_smoothing)
     return _like(_wide(probs, cotangent)[..., None] * _keras_pull(probs, shares, axis, from_logits), probs, axis)
+
+
+@np.errstate(all="ignore")
+def categorical_crossentropy_vjp_target(
+    cotangent: Array,
+    target: Array,
+    probs: Array,
+    *,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """Gradient of `categorical_crossentropy` for the target: -log q, less the share that smoothing takes."""
+    _check_equal_shapes(target, probs)
+    slopes = (1 - _wide(probs, label_smoothing)) * _keras_surprisal(probs, axis, from_logits)
+    return _like(_wide(probs, cotangent)[..., None] * slopes, target, axis)
 
 
 @np.errstate(all="ignore")
@@ -308,6 +532,24 @@ def binary_crossentropy_vjp(
     return _like(_wide(probs, cotangent)[..., None] / rows.shape[-1] * slopes, probs, axis)
 
 
+@np.errstate(all="ignore")
+def binary_crossentropy_vjp_target(
+    cotangent: Array,
+    target: Array,
+    probs: Array,
+    *,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """Gradient of `binary_crossentropy` for the target: log(1 - q) - log q, less the share that smoothing takes."""
+    _check_equal_shapes(target, probs)
+    rows = _rows(probs, axis)
+    logits = rows if from_logits else _logit(np.clip(rows, *_keras_bounds(probs)))
+    slopes = -(1 - _wide(probs, label_smoothing)) * logits
+    return _like(_wide(probs, cotangent)[..., None] / rows.shape[-1] * slopes, target, axis)
+
+
 # The definition
 
 
@@ -330,6 +572,15 @@ def distribution_cross_entropy_vjp(cotangent: Array, p: Array, q: Array, *, redu
     return _rounded(_row_scale(cotangent, q, reduction, math.prod(q.shape[:-1])) * slopes, q.dtype)
 
 
+@np.errstate(all="ignore")
+def distribution_cross_entropy_vjp_p(cotangent: Array, p: Array, q: Array, *, reduction: str = "mean") -> Array:
+    """Gradient of `distribution_cross_entropy` for p: -log q."""
+    _check_reduction(reduction)
+    _check_equal_shapes(p, q)
+    scale = _row_scale(cotangent, q, reduction, math.prod(q.shape[:-1]))
+    return _rounded(scale * -np.log(_wide(q, q)), p.dtype)
+
+
 # Formulas that several losses share, on wide numbers with the classes last
 
 
@@ -348,6 +599,21 @@ def _softmax_pull(logits: Array, shares: Array) -> Array:
     total = exps.sum(-1, keepdims=True)
     pull: Array = (exps * _sums_of_others(shares) - shares * _sums_of_others(exps)) / total
     return pull
+
+
+def _softmax(logits: Array) -> Array:
+    exps = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
+    probabilities: Array = exps / exps.sum(-1, keepdims=True)
+    return probabilities
+
+
+def _log_softmax_push(logits: Array, direction: Array) -> Array:
+    """v_j - sum of softmax(x)_k v_k, all v set against that of the largest logit: a sure row is left the small ones."""
+    if not logits.size:
+        return logits
+    moved = direction - np.take_along_axis(direction, logits.argmax(-1)[..., None], -1)
+    pushed: Array = moved - (_softmax(logits) * moved).sum(-1, keepdims=True)
+    return pushed
 
 
 def _sums_of_others(terms: Array) -> Array:
@@ -386,6 +652,13 @@ def _binary_slopes(logits: Array, positive: Array, negative: Array) -> Array:
     up, down = np.where(logits < 0, small, 1), np.where(logits < 0, 1, small)
     slopes: Array = (negative * up - positive * down) / (1 + small)
     return slopes
+
+
+def _logit(p: Array) -> Array:
+    """log p - log(1 - p), as log1p of what the odds exceed 1 by: neither p near 1/2 nor p near 1 cancels."""
+    smaller = np.minimum(p, 1 - p)
+    logits: Array = np.copysign(1, p - 0.5) * np.log1p((1 - 2 * smaller) / smaller)
+    return logits
 
 
 def _scaled(share: Array, term: Array) -> Array:
@@ -428,11 +701,41 @@ def _keras_bounds(probs: Array) -> tuple[Array, Array]:
     return low, high
 
 
+def _linear(features: Array, linear_weight: Array, linear_bias: Array | None) -> Array:
+    """The logits of a linear layer in the wide type. Raises RuntimeError for shapes that do not fit."""
+    if features.ndim not in (1, 2):
+        raise RuntimeError(f"input: expected 1 or 2 dimensions, got {features.ndim}")
+    if linear_weight.ndim > 2:
+        raise NotImplementedError("linear_weight: only classes and features")
+    if linear_weight.ndim < 2 or linear_weight.shape[1] != features.shape[-1]:
+        raise RuntimeError(f"linear_weight: expected (C, {features.shape[-1]}), got {linear_weight.shape}")
+    logits: Array = _wide(features, features) @ _wide(features, linear_weight).T
+    if linear_bias is None:
+        return logits
+    if linear_bias.shape != linear_weight.shape[:1]:
+        raise RuntimeError(f"linear_bias: expected shape {linear_weight.shape[:1]}, got {linear_bias.shape}")
+    return logits + _wide(features, linear_bias)
+
+
 # Targets and weights
 
 
 def _holds_indices(target: Array) -> bool:
     return target.dtype.kind in "iu"
+
+
+def _aims(
+    logits: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+) -> tuple[Array, Array, Any]:
+    """The weighed and smoothed share of each class, which rows are kept, and what a mean divides by."""
+    weights = _class_weights(weight, logits)
+    if _holds_indices(target):
+        labels, kept = _labels(target, logits, ignore_index)
+        shares, total = _wide(logits, _one_hot(labels, weights.size)), _kept_weight(weights, labels, kept)
+    else:
+        shares = _class_rows(target, like=logits)
+        kept, total = np.asarray(True), math.prod(shares.shape[:-1])
+    return weights * _smoothed(shares, label_smoothing), kept, total
 
 
 def _labels(target: Array, logits: Array, ignore_index: int) -> tuple[Array, Array]:
@@ -557,7 +860,9 @@ def _wide(prediction: Array, values: Any) -> Array:
 def _wide_type(prediction: Array) -> type[np.floating[Any]]:
     if prediction.dtype.kind in "iub":
         raise TypeError(f"expected a floating prediction, got {prediction.dtype}")
-    return np.longdouble if prediction.dtype == np.float64 else np.float64
+    if prediction.size > MOST_ELEMENTS:
+        raise NotImplementedError(f"{prediction.size} elements, which are widened here several times over")
+    return np.longdouble if prediction.dtype in (np.float64, np.longdouble) else np.float64
 
 
 # What torch and Keras refuse
@@ -575,6 +880,13 @@ def _check_cross_entropy(
         raise RuntimeError("ignore_index is not supported for a floating target")
     else:
         _check_target_shape(target, logits.shape)
+
+
+def _linear_ignore_index(target: Array, ignore_index: int | None) -> int:
+    """The label that is ignored; none may be stated beside probabilities."""
+    if ignore_index is not None and not _holds_indices(target):
+        raise RuntimeError("ignore_index is not supported for a floating target")
+    return -100 if ignore_index is None else ignore_index
 
 
 def _check_nll_loss(log_probs: Array, target: Array, reduction: str) -> None:

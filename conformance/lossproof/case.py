@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["value", "policy", "raises", "hazard", "relation", "contract"]
-Question = Literal["value", "gradient"]
+Question = str
+Profile = Literal["default", "huge"]
+Transform = Literal["vmap", "jit", "autocast"]
 Scalar = bool | int | float | str | None
 Number = int | float
 
 KINDS: tuple[Kind, ...] = ("value", "policy", "raises", "hazard", "relation", "contract")
+# Asked where a case does not say. Further ones: gradient-<input> for an input other than the prediction, hessian (the
+# product with a direction) and tangent (forward mode, along a direction).
 QUESTIONS: tuple[Question, ...] = ("value", "gradient")
-LAYOUTS = ("transposed", "reversed", "sliced", "expanded", "misaligned")
+LAYOUTS = ("transposed", "reversed", "sliced", "expanded", "misaligned", "channels_last")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,33 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Call:
+    """What is asked of an implementation once; `after` names the operation that the first input goes through before."""
+
+    operation: str
+    inputs: Mapping[str, Tensor]
+    parameters: Mapping[str, Scalar | Tensor]
+    cotangent: Tensor | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What must hold between the answers of several calls; `relations.py` defines each name.
+
+    `coefficients` belong to a combination, `order` and `axis` to a permutation, `promise` names the property of a
+    dialect that makes same_bits a demand.
+    """
+
+    name: str
+    calls: tuple[Call, ...]
+    coefficients: tuple[Number, ...] = ()
+    order: tuple[int, ...] = ()
+    axis: int = 0
+    promise: str | None = None
+
+
+@dataclass(frozen=True)
 class Case:
     """One input with its parameters, why it exists, and what it asks."""
 
@@ -86,6 +117,19 @@ class Case:
     flags: tuple[Flag, ...] = ()
     source: Source | None = None
     cotangent: Tensor | None = None
+    direction: Tensor | None = None
     published: Published | None = None
-    relation: str | None = None
-    calls: tuple[Mapping[str, Scalar | Tensor], ...] = ()
+    relation: Relation | None = None
+    transform: Transform | None = None
+    profile: Profile = "default"
+    copies: int = 1
+
+    @property
+    def call(self) -> Call:
+        """What the case itself states."""
+        return Call(self.operation, self.inputs, self.parameters, self.cotangent)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls that the case makes: its relation's, or its own."""
+        return self.relation.calls if self.relation else (self.call,)

@@ -5,154 +5,57 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
 
-from lossproof.case import Question, Scalar
 from lossproof.channel import Channel, Silence
-from lossproof.paths import WORKER
-from lossproof.wire import Array, Encoded, decode
+from lossproof.messages import (
+    NO_REPLY,
+    After,
+    Answered,
+    Crashed,
+    Failed,
+    Launch,
+    Limits,
+    Offer,
+    Raised,
+    Reply,
+    Request,
+    Started,
+    Timed,
+    TimedOut,
+    Unsupported,
+    parse_reply,
+    parse_start,
+    request_line,
+)
+from lossproof.wire import Encoded
+
+__all__ = [
+    "After",
+    "Answered",
+    "Crashed",
+    "Failed",
+    "Launch",
+    "Limits",
+    "Offer",
+    "Raised",
+    "Reply",
+    "Request",
+    "Started",
+    "Timed",
+    "TimedOut",
+    "Unsupported",
+    "Worker",
+]
 
 WINDOW_REQUESTS = 32
 WINDOW_BYTES = 48 << 10
-NO_REPLY = (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError)
 SHARED_MEMORY = Path("/dev/shm")  # memory, where the system has it
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What to start: an adapter in some Python, or a program that speaks the protocol itself.
-
-    `adapter` is {"path": …} or {"module": …}, with "function" and "as" for a single loss; None for a program.
-    """
-
-    operations: tuple[str, ...]
-    adapter: Mapping[str, str] | None = None
-    framework: str | None = None
-    dialect: str | None = None
-    device: str = "cpu"
-    python_path: tuple[str, ...] = ()
-    command: tuple[str, ...] = (sys.executable, str(WORKER))
-    environment: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds until a start, the first golden of a process and any later one count as timed out."""
-
-    start: float = 300.0
-    first: float = 300.0
-    golden: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A golden to ask, or with `loops` a loop over it to time. Inputs and parameters are in the loss's own order."""
-
-    operation: str
-    question: Question
-    inputs: tuple[Encoded, ...]
-    parameters: Mapping[str, Scalar | Encoded]
-    cotangent: Encoded | None = None
-    which: int = 0
-    loops: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What an operation supports; None for parameters means all."""
-
-    parameters: tuple[str, ...] | None
-    vjp: bool
-    vjp_parameters: tuple[str, ...] | None
-    autodiff: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A started implementation: what it is and what it offers."""
-
-    framework: str
-    dialect: str | None
-    package: str
-    package_version: str | None
-    header: Mapping[str, Any]
-    operations: Mapping[str, Offer]
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why an implementation did not start: something is not installed, or anything else."""
-
-    kind: Literal["missing", "failed"]
-    message: str
-    details: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single equality
-class Answered:
-    """An answer. `array` is None where the answer is no array or number, and `reason` says why.
-
-    `changed` names the inputs that the loss overwrote: parameters by name, inputs by position ("0"), "cotangent".
-    """
-
-    array: Array | None
-    reason: str
-    type: str
-    device: str | None
-    changed: tuple[str, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Seconds that the loops took."""
-
-    seconds: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unsupported:
-    """The implementation says that it does not offer this."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """The loss raised an exception."""
-
-    type: str
-    message: str
-    traceback: str
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The process ended, or wrote what is no reply."""
-
-    reason: str
-    signal: str | None
-    exit_code: int | None
-    stderr: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimedOut:
-    """No reply within the limit."""
-
-    seconds: float
-    stderr: str
-
-
-Reply = Answered | Timed | Unsupported | Raised | Crashed | TimedOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +103,7 @@ class Worker:
             reason = crash.reason if isinstance(crash, Crashed) else f"did not start in {crash.seconds:g} s"
             return Failed("failed", reason, crash.stderr)
         try:
-            started = _parse_start(lines[0])
+            started = parse_start(lines[0])
         except NO_REPLY:
             crash = self._garbage(lines[0])
             return Failed("failed", crash.reason, crash.stderr)
@@ -249,6 +152,10 @@ class Worker:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()
 
+    def restart(self) -> None:
+        """Ends the process where one runs: the next asking begins in a fresh one."""
+        self._kill()
+
     def _look_ahead(self, ahead: deque[_Prepared], pending: Iterator[Request]) -> bool:
         """Whether a request waits; it is prepared."""
         if not ahead:
@@ -290,7 +197,7 @@ class Worker:
             prepared = flight.popleft()
             _remove(prepared.files)
             try:
-                outcome = self._parse(line, prepared.number)
+                outcome = parse_reply(line, prepared.number, self._folders[0])
             except NO_REPLY:
                 yield self._garbage(line)
                 return
@@ -372,22 +279,7 @@ class Worker:
             size += len(array.buffer)
             return f'{{{array.members},"file":{json.dumps(str(path))},"size":{len(array.buffer)}}}'
 
-        parameters = ",".join(
-            f"{json.dumps(name)}:{written(value) if isinstance(value, Encoded) else _scalar(value)}"
-            for name, value in request.parameters.items()
-        )
-        ending = (
-            f',"which":{request.which}'
-            if request.loops is None
-            else f',"which":{request.which},"loops":{request.loops}'
-        )
-        if request.cotangent is not None:
-            ending += f',"cotangent":{written(request.cotangent)}'
-        line = (
-            f'{{"id":{self._number},"command":"{"case" if request.loops is None else "bench"}",'
-            f'"operation":"{request.operation}","question":"{request.question}",'
-            f'"inputs":[{",".join(map(written, request.inputs))}],"parameters":{{{parameters}}}{ending}}}\n'
-        ).encode()
+        line = request_line(self._number, request, written)
         return _Prepared(self._number, line, len(line) + size, tuple(files))
 
     def _write_file(self, name: str, buffer: bytes) -> Path:
@@ -402,62 +294,6 @@ class Worker:
             path = self._folders[1] / name
             path.write_bytes(buffer)
         return path
-
-    def _parse(self, line: bytes, number: int) -> Reply:
-        """The outcome that a reply states. Raises one of NO_REPLY for what is none."""
-        reply = json.loads(line)
-        if reply["id"] != number:
-            raise ValueError(f"expected the reply {number}, got {reply['id']}")
-        match reply["outcome"]:
-            case "answered" if "answer" not in reply:
-                return Timed(tuple(map(float, reply["seconds"])))
-            case "answered":
-                answer = reply["answer"]
-                return Answered(
-                    None if answer is None else decode(answer, self._folders[0]),
-                    reply.get("reason", ""),
-                    str(reply["type"]),
-                    reply["device"],
-                    tuple(reply["changed"]),
-                    float(reply["seconds"]),
-                )
-            case "unsupported":
-                return Unsupported(str(reply["reason"]))
-            case "raised":
-                return Raised(str(reply["type"]), str(reply["message"]), str(reply["traceback"]))
-            case other:
-                raise ValueError(f"expected an outcome, got {other}")
-
-
-def _parse_start(line: bytes) -> Started | Failed:
-    """What a reply to `start` states. Raises one of NO_REPLY for what is none."""
-    reply = json.loads(line)
-    if reply["id"] != 0:
-        raise ValueError(f"expected the reply 0, got {reply['id']}")
-    if not reply["ok"]:
-        kind: Literal["missing", "failed"] = "missing" if reply["kind"] == "missing" else "failed"
-        return Failed(kind, str(reply["message"]), str(reply["traceback"]))
-    operations = {name: _parse_offer(offer) for name, offer in reply["operations"].items()}
-    return Started(
-        reply["framework"], reply["dialect"], reply["package"], reply["package_version"], reply["header"], operations
-    )
-
-
-def _parse_offer(offer: Mapping[str, Any]) -> Offer:
-    parameters, vjp_parameters = offer["parameters"], offer["vjp_parameters"]
-    return Offer(
-        None if parameters is None else tuple(parameters),
-        bool(offer["vjp"]),
-        None if vjp_parameters is None else tuple(vjp_parameters),
-        bool(offer["autodiff"]),
-    )
-
-
-def _scalar(value: Scalar) -> str:
-    """A parameter as JSON, which has no NaN and no infinity."""
-    if isinstance(value, float) and not isfinite(value):
-        return f'{{"number":"{value}"}}'
-    return json.dumps(value)
 
 
 def _remove(files: Iterable[Path]) -> None:

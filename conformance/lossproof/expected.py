@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -12,6 +13,7 @@ import numpy as np
 from lossproof.numerics import FORMATS, Floats, ulp
 
 _LARGEST = FORMATS["float64"].largest
+_SCALED_EXPONENT = 1016
 # Enough digits for every binary64 number to be exact.
 _WIDE = Context(prec=800)
 
@@ -65,8 +67,9 @@ def _second_words(decimals: tuple[str, ...], high: Floats) -> tuple[Floats, Floa
         exact = Decimal(text)
         if abs(exact) > _LARGEST / 4:
             # A power of two small enough that no distance overflows.
-            scale[index] = 2.0**-8
-            exact = _WIDE.divide(exact, Decimal(256))
+            power = max(8, math.ceil(exact.adjusted() * math.log2(10)) - _SCALED_EXPONENT)
+            scale[index] = 2.0**-power
+            exact = _WIDE.divide(exact, Decimal(2**power))
             high[index] = float(exact)
         low[index] = float(_WIDE.subtract(exact, Decimal(high[index].item())))
     return low, high, scale

@@ -12,7 +12,7 @@ from lossproof.outcome import FAILURES, GRADES, Outcome, suffices
 from lossproof.paths import IMPLEMENTATIONS
 from lossproof.record import Record, Run, Subject
 
-NEVER_GATE = ("hazard",)
+NEVER_GATE = ("hazard", "property")
 
 
 class Exit(IntEnum):

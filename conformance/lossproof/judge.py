@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,38 @@ import numpy.typing as npt
 
 from lossproof.connect import Answered, Crashed, Raised, Reply, TimedOut, Unsupported
 from lossproof.expected import Expected, decode
-from lossproof.numerics import FORMATS, Floats, overflow_threshold, round_to
+from lossproof.numerics import FORMATS, Floats, overflow_threshold, round_to, ulp
 from lossproof.outcome import GRADES, Judgement, Outcome
+from lossproof.relations import Side, sides
 from lossproof.spec.golden import Golden
 
 Rules = Mapping[str, str]
 
 
 def judge(
-    golden: Golden, replies: Sequence[Reply], rules: Rules, label_dtypes: Sequence[str], device: str | None = None
+    golden: Golden,
+    replies: Sequence[Reply],
+    rules: Mapping[str, Rules],
+    label_dtypes: Sequence[str],
+    device: str | None = None,
 ) -> Judgement:
-    """What the replies to a golden (one, or one for each call of a relation) are worth under a dialect's rules.
+    """What the replies to a golden (one, or one for each call of a relation) are worth.
 
-    `device` is where the answer of a contract must lie, as the bridge writes it; None where nobody says.
+    `rules` are a dialect's, by operation. `device` is where the answer of a contract must lie, as the bridge writes
+    it; None where nobody says.
     """
-    if not golden.calls:
-        return _judge_reply(golden, replies[0], rules, label_dtypes, device)
     parts = [
-        _judge_reply(part, reply, rules, label_dtypes, device)
-        for part, reply in zip(golden.calls, replies, strict=False)
+        _judge_reply(part, reply, rules[part.operation], label_dtypes, device)
+        for part, reply in zip(golden.parts, replies, strict=False)
     ]
-    failed = [part for part in parts if part.outcome not in GRADES or part.reason]
-    return failed[0] if failed else _judge_relation(golden, replies, rules)
+    if not golden.calls:
+        return parts[0]
+    failed = [part for part in parts if part.outcome not in GRADES or part.outcome is Outcome.WRONG]
+    return failed[0] if failed else max([*parts, _judge_relation(golden, replies, rules)], key=_grade)
+
+
+def _grade(judgement: Judgement) -> tuple[int, float]:
+    return GRADES.index(judgement.outcome), judgement.bounds
 
 
 def _judge_reply(
@@ -48,44 +59,48 @@ def _judge_reply(
         case Raised():
             return _judge_refusal(golden, stored_answer(golden, rules), reply, label_dtypes)
         case Answered():
-            return _judge_answer(golden, stored_answer(golden, rules), reply, device)
+            return _judge_answer(golden, rules, reply, device)
     raise TypeError(f"expected a reply to a golden, got {reply!r}")
 
 
-def _judge_relation(golden: Golden, replies: Sequence[Reply], rules: Rules) -> Judgement:
-    """Whether two calls agree: within the sum of the distances that each may lawfully have from its own truth."""
-    numbers, lawful = [], []
+def _judge_relation(golden: Golden, replies: Sequence[Reply], rules: Mapping[str, Rules]) -> Judgement:
+    """Whether calls agree: within the sum of the distances that each may lawfully have from its own truth."""
+    stable, loose = [], []
     for part, reply in zip(golden.calls, replies, strict=True):
         assert isinstance(reply, Answered)
         assert reply.array is not None
-        numbers.append(_rounded(reply.array, golden.dtype))
-        lawful.append(decode(stored_answer(part, rules), golden.dtype))
-    first, second = numbers[0], numbers[1]
-    bound = lawful[0].stable
-    match golden.relation:
-        case "sum_of_first_is_second":
-            first, bound = np.array([_exact_sum(first)]), np.array([bound.sum()])
-        case "mean_of_first_is_second":
-            first, bound = np.array([_exact_sum(first) / first.size]), np.array([bound.sum() / first.size])
-    bound = bound + lawful[1].stable
+        numbers = rounded(reply.array, golden.dtype)
+        truth = decode(stored_answer(part, rules[part.operation]), golden.dtype)
+        stable.append(Side(part, numbers, truth.stable / truth.scale))
+        loose.append(Side(part, numbers, truth.loose / truth.scale))
+    compared = sides(golden, stable)
+    if not compared.right.size:
+        return Judgement(Outcome.ACCURATE, 0.0, 0.0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        distance = np.where(np.isfinite(first - second), np.abs(first - second), np.inf)
-        same = (first == second) | (np.isnan(first) & np.isnan(second))
-        distance = np.where(same & ~np.isfinite(lawful[1].high), 0.0, distance)
-        bounds = np.where(distance == 0, 0.0, distance / bound)
+        gap = np.abs(compared.left - compared.right)
+        left, right = _overflowed(compared.left, golden.dtype), _overflowed(compared.right, golden.dtype)
+        same = (left == right) | (np.isnan(left) & np.isnan(right))
+        gap = np.where(same, 0.0, np.where(np.isfinite(gap), gap, np.inf))
+        units = ulp(golden.dtype, np.where(np.isfinite(compared.right), compared.right, 0.0))
+        bounds = np.where(gap == 0, 0.0, gap / compared.bound)
     worst = int(np.argmax(bounds))
-    if (distance <= lawful[1].accurate).all():
-        grade = Outcome.ACCURATE
-    else:
-        grade = Outcome.STABLE if (distance <= bound).all() else Outcome.WRONG
+    lawful = (np.minimum(4 * units, compared.bound), compared.bound, sides(golden, loose).bound)
+    grade = next((GRADES[level] for level, bound in enumerate(lawful) if (gap <= bound).all()), Outcome.WRONG)
     return Judgement(
         grade,
-        float((distance / lawful[1].unit)[worst]),
+        float((gap / units)[worst]),
         float(bounds[worst]),
         str(worst),
-        repr(float(first[worst])),
-        repr(float(second[worst])),
+        repr(float(compared.left[worst])),
+        repr(float(compared.right[worst])),
+        f"the relation {golden.relation['name']} does not hold" if grade is Outcome.WRONG and golden.relation else "",
     )
+
+
+def _overflowed(numbers: Floats, dtype: str) -> Floats:
+    """The numbers, with infinity for those that the dtype does not hold: an answer joined of several may be one."""
+    threshold = overflow_threshold(dtype)
+    return np.where(np.abs(numbers) >= threshold, np.copysign(np.inf, numbers), numbers)
 
 
 def stored_answer(golden: Golden, rules: Rules) -> Mapping[str, Any]:
@@ -95,12 +110,23 @@ def stored_answer(golden: Golden, rules: Rules) -> Mapping[str, Any]:
     )
 
 
-def is_hazard(golden: Golden, rules: Rules) -> bool:
-    """Whether the dialect, or overflow in this dtype, leaves the answer open: such goldens never gate."""
-    if golden.kind == "hazard":
-        return True
-    parts = golden.calls or (golden,)
-    return any("undefined" in stored_answer(part, rules) for part in parts)
+def kind_of(golden: Golden, rules: Mapping[str, Rules], promises: Sequence[str]) -> str:
+    """The kind that a golden is under a dialect.
+
+    What the dialect, or overflow in this dtype, leaves open is a hazard; a property that the dialect does not promise
+    is a property. Neither ever gates.
+    """
+    if golden.kind == "hazard" or any("undefined" in stored_answer(p, rules[p.operation]) for p in golden.parts):
+        return "hazard"
+    if golden.relation and golden.relation.get("promise", "") not in ("", *promises):
+        return "property"
+    return golden.kind
+
+
+def leaves_bad_values_open(golden: Golden, rules: Mapping[str, Rules]) -> bool:
+    """Whether a dialect leaves open what bad values do: a label may then be used as an index, whatever it points at."""
+    answers = [stored_answer(part, rules[part.operation]) for part in golden.parts]
+    return any("undefined" in answer and "bad_values" in answer["rules"] for answer in answers)
 
 
 def _judge_refusal(golden: Golden, answer: Mapping[str, Any], reply: Raised, label_dtypes: Sequence[str]) -> Judgement:
@@ -112,16 +138,19 @@ def _judge_refusal(golden: Golden, answer: Mapping[str, Any], reply: Raised, lab
     return Judgement(Outcome.RAISED, reason=said)
 
 
-def _judge_answer(golden: Golden, answer: Mapping[str, Any], reply: Answered, device: str | None) -> Judgement:
+def _judge_answer(golden: Golden, rules: Rules, reply: Answered, device: str | None) -> Judgement:
+    answer = stored_answer(golden, rules)
     fault = _fault(golden, answer, reply, device)
     if fault:
         return Judgement(Outcome.WRONG, reason=fault)
     if "undefined" in answer:
         return Judgement(Outcome.UNJUDGED, reason=answer["undefined"])
     assert reply.array is not None, "no array is a fault"
-    numbers = _rounded(reply.array, golden.dtype)
+    numbers = rounded(reply.array, golden.dtype)
     judgement = compare(numbers, golden, answer)
-    return _with_fingerprint(judgement, numbers, golden, answer) if judgement.outcome is Outcome.WRONG else judgement
+    if judgement.outcome is not Outcome.WRONG:
+        return judgement
+    return replace(judgement, fingerprint=_other_rules(numbers, golden, answer))
 
 
 def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered, device: str | None) -> str:
@@ -134,13 +163,13 @@ def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered, device: s
         return f"answered a {reply.type}, expected an array of shape {golden.shape}"
     if golden.kind == "contract" and None not in (device, reply.device) and reply.device != device:
         return f"answered on the device {reply.device}, expected {device}"
-    return "" if "undefined" in answer else _misfit(golden, reply.array)
+    return "" if "undefined" in answer else _misfit(golden, reply.array, reply.shape or reply.array.shape)
 
 
-def _misfit(golden: Golden, got: npt.NDArray[Any]) -> str:
-    if got.shape != golden.shape:
-        return f"answered the shape {got.shape}, expected {golden.shape}"
-    if golden.kind == "contract" and str(got.dtype) != golden.dtype:
+def _misfit(golden: Golden, got: npt.NDArray[Any], shape: tuple[int, ...]) -> str:
+    if shape != golden.shape:
+        return f"answered the shape {shape}, expected {golden.shape}"
+    if golden.kind == "contract" and golden.transform != "autocast" and str(got.dtype) != golden.dtype:
         return f"answered the dtype {got.dtype}, expected {golden.dtype}"
     return ""
 
@@ -150,7 +179,9 @@ def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judge
 
     `numbers` are the answer's elements in C order, as binary64 numbers that the dtype holds.
     """
-    asked = numbers if golden.positions is None else numbers[list(golden.positions)]
+    # Of copies only the probes come back.
+    whole = golden.positions is None or golden.copies > 1
+    asked = numbers if whole else numbers[list(golden.positions or ())]
     lawful = [answer, *answer.get("also", ())]
     judgement = _worst(asked, [decode(each, golden.dtype) for each in lawful], golden.dtype, golden.positions)
     if not golden.runs:
@@ -243,7 +274,7 @@ def _largest(dtype: str) -> float:
     return FORMATS[dtype].largest
 
 
-def _rounded(answer: npt.NDArray[Any], dtype: str) -> Floats:
+def rounded(answer: npt.NDArray[Any], dtype: str) -> Floats:
     """The answer's elements in C order as numbers of the dtype: a wider float is judged by its value, rounded once."""
     numbers = answer.ravel()
     if numbers.dtype == FORMATS[dtype].storage:
@@ -261,23 +292,12 @@ def _exact_sum(numbers: Floats) -> float:
         return math.copysign(math.inf, float(np.sum(numbers / numbers.size)))
 
 
-def _with_fingerprint(judgement: Judgement, numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judgement:
-    """Name the rule values that give exactly this answer, if another dialect's do."""
+def _other_rules(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> str:
+    """The rule values that give exactly this answer, if another dialect's do; "" where none."""
     for other in golden.answers:
         if other is answer or "values" not in other:
             continue
         if compare(numbers, golden, other).outcome in (Outcome.ACCURATE, Outcome.STABLE):
-            names = ", ".join(
-                f"{name}: {value}" for name, value in other["rules"].items() if answer["rules"].get(name) != value
-            )
-            return Judgement(
-                judgement.outcome,
-                judgement.ulps,
-                judgement.bounds,
-                judgement.where,
-                judgement.expected,
-                judgement.got,
-                judgement.reason,
-                f"equals the answer of the rule {names}",
-            )
-    return judgement
+            names = [f"{name}: {value}" for name, value in other["rules"].items() if answer["rules"].get(name) != value]
+            return f"equals the answer of the rule {', '.join(names)}"
+    return ""

@@ -10,5 +10,6 @@ ROOT = _WHEEL_DATA if _WHEEL_DATA.is_dir() else PACKAGE.parent.parent
 
 SPEC = ROOT / "spec"
 IMPLEMENTATIONS = ROOT / "implementations"
+DOCS = ROOT / "docs"
 BRIDGES = PACKAGE / "bridges"
 WORKER = PACKAGE / "worker.py"

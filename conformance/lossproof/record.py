@@ -20,7 +20,11 @@ class RecordError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one golden gave. `kind` is "hazard" where the dialect or the dtype leaves the answer open."""
+    """What one golden gave.
+
+    `kind` is "hazard" where the dialect or the dtype leaves the answer open, "property" where the dialect does not
+    promise what the golden asks, and else that of the case.
+    """
 
     golden: str
     implementation: str
@@ -47,8 +51,8 @@ class Record:
 
     @property
     def question(self) -> str:
-        """What the golden asks: value, gradient or relation."""
-        return self.golden.rpartition("-")[2].rstrip("]")
+        """What the golden asks: value, gradient, gradient-target, relation, …"""
+        return self.golden.partition("[")[2].rstrip("]").partition("-")[2]
 
     @property
     def operation(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,22 +12,31 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from lossproof.connect import Answered, Failed, Launch, Limits, Offer, Reply, Request, Started, Unsupported, Worker
+from lossproof.connect import Launch, Limits, Worker
 from lossproof.cpu import cpu_features, cpu_model
+from lossproof.fingerprints import name_fault
 from lossproof.implementations import Implementation
-from lossproof.judge import is_hazard, judge
-from lossproof.numerics import DTYPES
-from lossproof.outcome import Judgement
+from lossproof.judge import Rules, judge, kind_of, leaves_bad_values_open, rounded
+from lossproof.memory import available_memory
+from lossproof.messages import After, Answered, Failed, Offer, Reply, Request, Started, Unsupported
+from lossproof.numerics import DTYPES, FORMATS
+from lossproof.outcome import Judgement, Outcome
 from lossproof.paths import IMPLEMENTATIONS
 from lossproof.record import Record, Subject
 from lossproof.spec.dialects import Dialect, read_dialects
 from lossproof.spec.golden import SPEC_VERSION, Golden, array, golden_files, load_goldens
 from lossproof.spec.operations import Operation, Parameter, read_operations
+from lossproof.spec.profiles import quick_goldens
+from lossproof.spec.shapes import class_axis
 from lossproof.wire import Encoded, encode
+
+Profile = Literal["quick", "default", "huge"]
+
+ABOUT_BAD_VALUES = ("policy", "hazard")
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,19 @@ class Spec:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which goldens are asked: globs over ids of cases (an id also matches as it is), dtypes."""
+    """Which goldens are asked: globs over ids of cases (an id also matches as it is), dtypes, a profile or any."""
 
     cases: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = DTYPES
+    profile: Profile | None = "default"
 
     def takes(self, golden: Golden) -> bool:
         """Whether a golden is asked."""
         if golden.dtype not in self.dtypes:
+            return False
+        if self.profile and golden.profile != ("huge" if self.profile == "huge" else "default"):
+            return False
+        if self.profile == "quick" and golden.id not in quick_goldens():
             return False
         return not self.cases or any(fnmatch.fnmatchcase(golden.case, glob) or golden.id == glob for glob in self.cases)
 
@@ -96,7 +111,11 @@ def run_header() -> dict[str, Any]:
 
 
 class Session:
-    """One implementation's part of a run: started once, then asked; a context manager that leaves no process behind."""
+    """One implementation's part of a run: started once, then asked; a context manager that leaves no process behind.
+
+    `rules` are those by which each operation is judged, its adapter's dialect's or its home dialect's. Where the known
+    fault of a wrong answer is of no interest, naming it can be saved.
+    """
 
     def __init__(
         self,
@@ -104,11 +123,15 @@ class Session:
         spec: Spec,
         limits: Limits | None = None,
         python_path: tuple[str, ...] = (),
+        *,
+        names_faults: bool = True,
     ) -> None:
         self.implementation = implementation
+        self._names_faults = names_faults
         self._spec = spec
         self._worker = Worker(_launch(implementation, spec, python_path or (os.getcwd(),)), limits)
         self._started: Started | None = None
+        self.rules: Mapping[str, Rules] = {}
 
     def __enter__(self) -> Session:
         return self
@@ -131,6 +154,7 @@ class Session:
                 details=started.details,
             )
         self._started = started
+        self.rules = {name: self.dialect(name).operations[name] for name in self._spec.operations}
         return Subject(
             implementation.name,
             implementation.typed,
@@ -145,17 +169,32 @@ class Session:
         )
 
     def ask(self, goldens: Iterable[Golden]) -> Iterator[Asked]:
-        """Each golden with its judgement: first those that are unsupported by what was declared, then those asked."""
-        supported = []
+        """Each golden with its judgement: first those that are unsupported by what was declared, then those asked.
+
+        Last come those with bad values that the dialect leaves open, which may harm the process: a golden that is about
+        bad values has one of its own.
+        """
+        safe: list[Golden] = []
+        risky: list[Golden] = []
         for golden in goldens:
-            reason = next(filter(None, (self.declared_unsupported(part) for part in _parts(golden))), "")
+            reason = next(filter(None, (self.declared_unsupported(part) for part in golden.parts)), "")
             if reason:
                 yield self._judged(golden, (Unsupported(reason),))
             else:
-                supported.append(golden)
-        replies = self._worker.ask(self.request(part) for golden in supported for part in _parts(golden))
-        for golden in supported:
-            yield self._judged(golden, tuple(itertools.islice(replies, len(_parts(golden)))))
+                (risky if leaves_bad_values_open(golden, self.rules) else safe).append(golden)
+        yield from self._ask(safe)
+        shared = [golden for golden in risky if golden.kind not in ABOUT_BAD_VALUES]
+        for process in [shared, *([golden] for golden in risky if golden.kind in ABOUT_BAD_VALUES)]:
+            if process:
+                self._worker.restart()
+                yield from self._ask(process)
+        if risky:
+            self._worker.restart()
+
+    def _ask(self, goldens: Sequence[Golden]) -> Iterator[Asked]:
+        replies = self._worker.ask(self.request(part) for golden in goldens for part in golden.parts)
+        for golden in goldens:
+            yield self._judged(golden, tuple(itertools.islice(replies, len(golden.parts))))
 
     def reply(self, request: Request) -> Reply:
         """The reply to one request."""
@@ -163,52 +202,74 @@ class Session:
 
     def declared_unsupported(self, golden: Golden) -> str:
         """Why a golden is not asked, by the adapter's signatures; "" where it is."""
-        offer, operation = self._offer(golden), self._spec.operations[golden.operation]
-        if golden.question == "gradient" and not (offer.vjp or offer.autodiff):
-            return "offers no gradient: neither automatic differentiation nor a _vjp function"
+        for name in (golden.operation, golden.after):
+            if name is not None and name not in self._operations:
+                return f"{name} is not offered"
+        offer, operation = self._operations[golden.operation], self._spec.operations[golden.operation]
+        if golden.question != "value" and golden.question not in offer.derivatives and not offer.autodiff:
+            return f"offers no {golden.question}: neither automatic differentiation nor a function of its own"
+        missing = missing_memory(golden, available_memory()) if golden.copies > 1 else ""
+        if missing:
+            return missing
         known = _known_parameters(golden, offer)
-        rules, _ = self.rules(golden.operation)
         for name, value in golden.parameters.items():
-            if known is not None and name not in known and not _is_default(value, operation.parameters[name], rules):
+            default = operation.parameters[name]
+            if known is not None and name not in known and not _is_default(value, default, self.rules[operation.name]):
                 return f"has no parameter {name}"
         return ""
 
     def request(self, golden: Golden, loops: int | None = None) -> Request:
         """The request for a golden: exactly the parameters that it states, less those that are not known."""
         operation = self._spec.operations[golden.operation]
-        known = _known_parameters(golden, self._offer(golden))
+        known = _known_parameters(golden, self._operations[golden.operation])
         return Request(
             golden.operation,
-            "gradient" if golden.question == "gradient" else "value",
-            tuple(_encoded(golden.inputs[name]) for name in operation.input_names),
+            golden.question,
+            tuple(_encoded(golden.inputs[name], golden.copies) for name in operation.input_names),
             {
                 name: _encoded(value) if isinstance(value, dict) else value
                 for name, value in golden.parameters.items()
                 if known is None or name in known
             },
-            _encoded(golden.cotangent) if golden.cotangent else None,
-            operation.which,
+            _encoded(golden.cotangent, golden.copies if golden.cotangent["shape"] else 1) if golden.cotangent else None,
+            operation.position(golden.question),
             loops,
+            _encoded(golden.direction) if golden.direction else None,
+            golden.transform,
+            golden.positions if golden.copies > 1 else None,
+            _after(golden, self._spec.operations),
         )
 
-    def rules(self, operation: str) -> tuple[Mapping[str, str], Sequence[str]]:
-        """Rules and label dtypes by which an operation is judged: the adapter's dialect's, or its home dialect's."""
+    def dialect(self, operation: str) -> Dialect:
+        """The dialect by which an operation is judged: the adapter's, or the operation's home dialect."""
         assert self._started is not None, "the session is started before it is asked"
         name = self.implementation.dialect or self._started.dialect
         dialect = self._spec.dialects.get(name or "")
         if dialect is None or operation not in dialect.operations:
             dialect = self._spec.dialects[self._spec.operations[operation].home_dialect]
-        return dialect.operations[operation], dialect.label_dtypes
+        return dialect
 
-    def _offer(self, golden: Golden) -> Offer:
+    @property
+    def _operations(self) -> Mapping[str, Offer]:
         assert self._started is not None, "the session is started before it is asked"
-        return self._started.operations[golden.operation]
+        return self._started.operations
 
     def _judged(self, golden: Golden, replies: tuple[Reply, ...]) -> Asked:
-        rules, label_dtypes = self.rules(golden.operation)
+        dialect = self.dialect(golden.operation)
         device = self._started.header.get("device") if self._started else None
-        kind = "hazard" if is_hazard(golden, rules) else golden.kind
-        return Asked(golden, kind, replies, judge(golden, replies, rules, label_dtypes, device))
+        kind = kind_of(golden, self.rules, dialect.promises)
+        judgement = judge(golden, replies, self.rules, dialect.label_dtypes, device)
+        if self._names_faults and judgement.outcome in (Outcome.LOOSE, Outcome.WRONG):
+            judgement = self._named(judgement, golden, replies)
+        return Asked(golden, kind, replies, judgement)
+
+    def _named(self, judgement: Judgement, golden: Golden, replies: tuple[Reply, ...]) -> Judgement:
+        """With the known fault that gives this answer, where no rule of another dialect does."""
+        reply = replies[0]
+        if judgement.fingerprint or golden.calls or not isinstance(reply, Answered) or reply.array is None:
+            return judgement
+        numbers = rounded(reply.array, golden.dtype)
+        return replace(judgement, fingerprint=name_fault(golden, numbers, self.rules[golden.operation]))
 
 
 def run_all(
@@ -248,12 +309,31 @@ def _portable(known: Path) -> str:
     return known.name if known.parent == IMPLEMENTATIONS else str(known)
 
 
-def _parts(golden: Golden) -> tuple[Golden, ...]:
-    return golden.calls or (golden,)
-
-
 def _known_parameters(golden: Golden, offer: Offer) -> Sequence[str] | None:
-    return offer.vjp_parameters if golden.question == "gradient" and offer.vjp else offer.parameters
+    return offer.derivatives.get(golden.question, offer.parameters)
+
+
+def missing_memory(golden: Golden, available: int | None) -> str:
+    """Why a huge golden does not fit into so many bytes; "" where it does, or nobody knows how many there are."""
+    if available is None:
+        return ""
+    # Copies of a row take no memory. Whoever answers makes the log-probabilities and one temporary of their size, and
+    # for a gradient two more.
+    largest = max(golden.copies * math.prod(stored["shape"]) for stored in golden.inputs.values())
+    needed = largest * FORMATS[golden.dtype].storage.itemsize * (2 if golden.question == "value" else 4)
+    if available >= needed:
+        return ""
+    return f"needs {needed / 2**30:.0f} GiB of memory, {available / 2**30:.0f} are available"
+
+
+def _after(golden: Golden, operations: Mapping[str, Operation]) -> After | None:
+    """The operation that the first input goes through before, along the axis of the classes."""
+    if golden.after is None:
+        return None
+    name = operations[golden.after].class_axis
+    first = operations[golden.operation].input_names[0]
+    axis = class_axis(operations[golden.operation], len(golden.inputs[first]["shape"]), golden.parameters)
+    return After(golden.after, {name: axis} if name in operations[golden.after].parameters and name else {})
 
 
 def _is_default(value: Any, parameter: Parameter, rules: Mapping[str, str]) -> bool:
@@ -264,8 +344,8 @@ def _is_default(value: Any, parameter: Parameter, rules: Mapping[str, str]) -> b
     return str(value).lower() == stated if stated is not None else value == parameter.default
 
 
-def _encoded(stored: Mapping[str, Any]) -> Encoded:
-    return encode(array(stored), stored.get("layout"))
+def _encoded(stored: Mapping[str, Any], copies: int = 1) -> Encoded:
+    return encode(array(stored), stored.get("layout"), copies)
 
 
 def _launch(implementation: Implementation, spec: Spec, python_path: tuple[str, ...]) -> Launch:

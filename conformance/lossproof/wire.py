@@ -33,22 +33,27 @@ class Encoded:
     buffer: bytes | None = None
 
 
-def encode(array: Array, layout: str | None = None) -> Encoded:
+def encode(array: Array, layout: str | None = None, copies: int = 1) -> Encoded:
     """The array in C order, or with the memory layout that is named; the logical array is the same in each.
 
-    transposed: the last axis has the largest stride. reversed: the last axis runs backwards. sliced: every second
-    element of a buffer twice as wide, with NaN or the dtype's largest integer between. expanded: stride 0 on the first
-    axis, along which the array must be constant. misaligned: one byte after an aligned address.
+    transposed: the last axis has the largest stride. channels_last: axis 1 has the smallest. reversed: the last axis
+    runs backwards. sliced: every second element of a buffer twice as wide, with NaN or the dtype's largest integer
+    between. expanded: stride 0 on the first axis, along which the array must be constant. misaligned: one byte after an
+    aligned address. With `copies` an array whose first axis is 1 long arrives with this many of it, at stride 0.
     Raises ValueError where the array cannot be laid out so, TypeError for a dtype that does not travel.
     """
     name = _NAMES.get(array.dtype)
     if name is None:
         raise TypeError(f"expected a dtype that travels ({', '.join(DTYPES)}), got {array.dtype}")
-    head = f'"dtype":"{name}","shape":[{",".join(map(str, array.shape))}]'
-    if layout is None:
+    if copies != 1 and (layout is not None or array.shape[:1] != (1,)):
+        raise ValueError(f"expected copies of a first axis of 1 in C order, got {array.shape} {layout or ''}")
+    shape = array.shape if copies == 1 else (copies, *array.shape[1:])
+    laid = _expanded(array) if copies != 1 else _LAYOUTS[layout](array) if layout else None
+    head = f'"dtype":"{name}","shape":[{",".join(map(str, shape))}]'
+    if laid is None:
         buffer = array.tobytes()
     else:
-        buffer, strides, offset = _LAYOUTS[layout](array)
+        buffer, strides, offset = laid
         head += f',"strides":[{",".join(map(str, strides))}],"offset":{offset}'
     if len(buffer) > LINE_LIMIT:
         return Encoded(head, buffer)
@@ -81,6 +86,14 @@ _Laid = tuple[bytes, tuple[int, ...], int]
 
 def _transposed(array: Array) -> _Laid:
     return array.tobytes(order="F"), np.ndarray(array.shape, array.dtype, order="F").strides, 0
+
+
+def _channels_last(array: Array) -> _Laid:
+    if array.ndim < 3:
+        raise ValueError(f"expected three axes or more for channels_last, got the shape {array.shape}")
+    moved = np.moveaxis(array, 1, -1)
+    first, *middle, last = _c_strides(moved)
+    return moved.tobytes(), (first, last, *middle), 0
 
 
 def _reversed(array: Array) -> _Laid:
@@ -124,6 +137,7 @@ def _c_strides(array: Array) -> tuple[int, ...]:
 
 _LAYOUTS = {
     "transposed": _transposed,
+    "channels_last": _channels_last,
     "reversed": _reversed,
     "sliced": _sliced,
     "expanded": _expanded,

@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 from binascii import a2b_base64, b2a_base64
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from types import ModuleType
@@ -33,11 +33,16 @@ TEXT_LIMIT = 4000
 Loss = Callable[..., Any]
 Arrays = List[Tuple[object, Any]]
 
+# What a derivative takes before the inputs, and how an adapter names it after its loss.
+TAKES = {"value": (), "gradient": ("cotangent",), "hessian": ("cotangent", "direction"), "tangent": ("direction",)}
+ENDINGS = {"gradient": "_vjp", "hessian": "_hvp", "tangent": "_jvp"}
+
 
 class Bridge(Protocol):
     """How arrays of one framework come in, go out and are differentiated; `bridges/<framework>_bridge.py`."""
 
     AUTODIFF: bool
+    TRANSFORMS: Tuple[str, ...]
 
     def start(self, device: str) -> Dict[str, Any]:
         """Configures the framework; header facts. RuntimeError, in plain words, where the device is missing."""
@@ -53,10 +58,8 @@ class Bridge(Protocol):
     def value(self, function: Loss, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> Any:
         """The answer, once it is there."""
 
-    def gradient(
-        self, function: Loss, inputs: Sequence[Any], parameters: Mapping[str, Any], which: int, cotangent: Any
-    ) -> Any:
-        """The cotangent, cast to the dtype of the answer, pulled back to the which-th input."""
+    def elements(self, answer: Any, positions: Sequence[int]) -> Tuple[Tuple[int, ...], Any]:
+        """The shape of the answer, and its elements at these positions in C order; those past its end are left out."""
 
     def device_of(self, answer: Any) -> str:
         """The device of an answer, written as in the header."""
@@ -64,14 +67,37 @@ class Bridge(Protocol):
     def fingerprint(self, array: Any) -> bytes:
         """The bytes of an input."""
 
+    def transformed(self, function: Loss, transform: str) -> Loss:
+        """The function through one of TRANSFORMS. NotImplementedError where that cannot be had."""
+
+    # Only with AUTODIFF: functions as an adapter may define them itself: cotangent, direction and inputs by position,
+    # parameters by keyword. Transformed is the loss or its derivative, as users of the framework combine the two.
+
+    def gradient(self, function: Loss, which: int, transform: Optional[str]) -> Loss:
+        """Pulls a cotangent, cast to the dtype of the answer, back to the which-th input."""
+
+    def hessian(self, function: Loss, which: int, transform: Optional[str]) -> Loss:
+        """The derivative of `gradient` along a direction of the which-th input."""
+
+    def tangent(self, function: Loss, which: int, transform: Optional[str]) -> Loss:
+        """Pushes a direction of the which-th input forward."""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A loss of the adapter, and its derivatives of the adapter's own by the question that they answer."""
+
+    loss: Loss
+    derivatives: Mapping[str, Loss]
+
 
 @dataclass(frozen=True)
 class Session:
-    """A started adapter: its bridge, the losses that it offers, and the folder that is shared with the host."""
+    """A started adapter: its bridge, the operations that it offers, and the folder that is shared with the host."""
 
+    framework: str
     bridge: Bridge
-    losses: Mapping[str, Loss]
-    vjps: Mapping[str, Loss]
+    operations: Mapping[str, Offered]
     shared: Optional[str]
 
 
@@ -175,9 +201,9 @@ def load_session(request: Mapping[str, Any]) -> Tuple[Session, Dict[str, Any]]:
     module = load_adapter(place)
     framework = framework or str(getattr(module, "framework", "numpy"))
     bridge, header = started or start_bridge(framework, request["device"])
-    losses, vjps = find_losses(module, place, request["operations"])
+    operations = find_operations(module, place, request["operations"])
     package = getattr(module, "package", framework)
-    session = Session(bridge, losses, vjps, request.get("shared"))
+    session = Session(framework, bridge, operations, request.get("shared"))
     facts = {
         "ok": True,
         "framework": framework,
@@ -185,7 +211,8 @@ def load_session(request: Mapping[str, Any]) -> Tuple[Session, Dict[str, Any]]:
         "package": package,
         "package_version": version_of(package),
         "header": {"python": platform.python_version(), "system": platform.system(), **header},
-        "operations": {name: offer(losses[name], vjps.get(name), bridge) for name in losses},
+        "transforms": list(bridge.TRANSFORMS),
+        "operations": {name: offer(offered, bridge) for name, offered in operations.items()},
     }
     return session, facts
 
@@ -241,29 +268,36 @@ def load_file(name: str, path: str) -> ModuleType:
     return module
 
 
-def find_losses(
-    module: ModuleType, place: Mapping[str, str], operations: Sequence[str]
-) -> Tuple[Dict[str, Loss], Dict[str, Loss]]:
-    """The losses that the module offers and their vjps, by operation."""
+def find_operations(module: ModuleType, place: Mapping[str, str], operations: Sequence[str]) -> Dict[str, Offered]:
+    """The losses that the module offers, by operation."""
     names = {operation: operation for operation in operations}
     if "function" in place:
         if not callable(getattr(module, place["function"], None)):
             raise RuntimeError("expected a function %s in %s, found none" % (place["function"], module.__name__))
         names = {place["as"]: place["function"]}
     losses = {operation: getattr(module, name, None) for operation, name in names.items()}
-    vjps = {operation: getattr(module, name + "_vjp", None) for operation, name in names.items()}
-    return (
-        {operation: loss for operation, loss in losses.items() if callable(loss)},
-        {operation: vjp for operation, vjp in vjps.items() if callable(vjp)},
+    return {
+        operation: Offered(loss, find_derivatives(module, names[operation]))
+        for operation, loss in losses.items()
+        if callable(loss)
+    }
+
+
+def find_derivatives(module: ModuleType, loss: str) -> Dict[str, Loss]:
+    """The derivatives of a loss that the module defines itself, by the question that they answer."""
+    named = {question: getattr(module, loss + ending, None) for question, ending in ENDINGS.items()}
+    prefix = loss + ENDINGS["gradient"] + "_"
+    named.update(
+        {"gradient-" + name[len(prefix) :]: getattr(module, name) for name in dir(module) if name.startswith(prefix)}
     )
+    return {question: derivative for question, derivative in named.items() if callable(derivative)}
 
 
-def offer(loss: Loss, vjp: Optional[Loss], bridge: Bridge) -> Dict[str, Any]:
+def offer(offered: Offered, bridge: Bridge) -> Dict[str, Any]:
     """What an operation supports."""
     return {
-        "parameters": parameters_of(loss),
-        "vjp": vjp is not None,
-        "vjp_parameters": parameters_of(vjp) if vjp else None,
+        "parameters": parameters_of(offered.loss),
+        "derivatives": {question: parameters_of(own) for question, own in offered.derivatives.items()},
         "autodiff": bridge.AUTODIFF,
     }
 
@@ -297,12 +331,15 @@ def version_of(package: str) -> Optional[str]:
 
 def answer_case(session: Session, request: Mapping[str, Any]) -> str:
     """The reply to one golden."""
-    number = request["id"]
+    number, positions = request["id"], request.get("positions")
     fingerprint = session.bridge.fingerprint
     try:
         ask, arrays = prepare(session, request)
     except NotImplementedError as error:
         return unsupported(number, error)
+    if positions is not None:
+        # Inputs may be expanded to more elements than memory holds.
+        arrays = []
     before = [fingerprint(array) for _, array in arrays]
     try:
         began = perf_counter()
@@ -314,7 +351,7 @@ def answer_case(session: Session, request: Mapping[str, Any]) -> str:
         return raised(number, error)
     pairs = zip(arrays, before)  # noqa: B905  # strict= came with Python 3.10
     changed = [name for (name, array), old in pairs if overwritten(fingerprint, array, old)]
-    return answered(session, number, answer, changed, seconds)
+    return answered(session, number, answer, positions, changed, seconds)
 
 
 def answer_bench(session: Session, request: Mapping[str, Any]) -> str:
@@ -342,27 +379,105 @@ def prepare(session: Session, request: Mapping[str, Any]) -> Tuple[Callable[[], 
     Raises NotImplementedError for what is not offered. What else is raised here is no fault of the loss and ends the
     worker: a golden that must raise may not pass by it.
     """
-    bridge, operation = session.bridge, request["operation"]
-    loss = session.losses.get(operation)
-    if loss is None:
-        raise NotImplementedError("%s is not offered" % operation)
+    bridge, question = session.bridge, request["question"]
+    call = function_of(session, request)
     inputs = [array_of(bridge, array) for array in request["inputs"]]
     parameters = {name: parameter_of(bridge, value) for name, value in request["parameters"].items()}
+    taken = [(name, array_of(bridge, request[name])) for name in TAKES[question.partition("-")[0]]]
     arrays: Arrays = list(enumerate(inputs))
     arrays += [(name, parameters[name]) for name, value in request["parameters"].items() if is_array(value)]
-    if request["question"] == "value":
-        return lambda: bridge.value(loss, inputs, parameters), arrays
+    arrays += taken
+    arguments = [array for _, array in taken] + inputs
+    return lambda: bridge.value(call, arguments, parameters), arrays
 
-    vjp = session.vjps.get(operation)
-    if vjp is None and not bridge.AUTODIFF:
-        raise NotImplementedError("no gradient: %s has no _vjp, and its framework no autodiff" % operation)
-    cotangent = array_of(bridge, request["cotangent"])
-    arrays.append(("cotangent", cotangent))
-    if vjp is None:
-        which = request["which"]
-        return lambda: bridge.gradient(loss, inputs, parameters, which, cotangent), arrays
-    with_cotangent = [cotangent, *inputs]
-    return lambda: bridge.value(vjp, with_cotangent, parameters), arrays
+
+def function_of(session: Session, request: Mapping[str, Any]) -> Loss:
+    """What answers the question, of all that the question takes, the inputs and the parameters."""
+    bridge, question, transform = session.bridge, request["question"], request.get("transform")
+    if transform is not None and transform not in bridge.TRANSFORMS:
+        raise NotImplementedError("%s has no %s" % (session.framework, transform))
+    offered = operation_of(session, request["operation"])
+    if "after" in request:
+        offered = composed(session, request, offered)
+    own = offered.loss if question == "value" else offered.derivatives.get(question)
+    if own is None and not bridge.AUTODIFF:
+        missing = (question, request["operation"], name_of_derivative(question))
+        raise NotImplementedError("no %s: %s has no %s, and its framework no autodiff" % missing)
+    if transform is None and (own is not None or question == "gradient"):
+        return own or bridge.gradient(offered.loss, request["which"], None)
+
+    what = transform or question
+    with optional(what):
+        if own is not None:
+            function = bridge.transformed(own, what)
+        else:
+            derivative = {"hessian": bridge.hessian, "tangent": bridge.tangent}.get(question, bridge.gradient)
+            function = derivative(offered.loss, request["which"], transform)
+
+    def attempt(*arrays: Any, **parameters: Any) -> Any:
+        with optional(what):
+            return function(*arrays, **parameters)
+
+    return attempt
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """What a loss need not be made for: an exception says that it is not, and becomes a NotImplementedError.
+
+    A loss that is right by itself may look at values, which vmap and jit forbid, or have a gradient written by hand,
+    which is not differentiated any further.
+    """
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        reason = "no %s: %s: %s" % (what, name_of(error), text_of(error).strip().partition("\n")[0])
+        raise NotImplementedError(reason) from error
+
+
+def operation_of(session: Session, operation: str) -> Offered:
+    """The adapter's loss for an operation."""
+    if operation not in session.operations:
+        raise NotImplementedError("%s is not offered" % operation)
+    return session.operations[operation]
+
+
+def composed(session: Session, request: Mapping[str, Any], second: Offered) -> Offered:
+    """The loss of what the first input becomes by another loss, and its gradient where either has one of its own."""
+    bridge, question, which = session.bridge, request["question"], request["which"]
+    first = operation_of(session, request["after"]["operation"])
+    stated = {name: parameter_of(bridge, value) for name, value in request["after"]["parameters"].items()}
+
+    def both(array: Any, *others: Any, **parameters: Any) -> Any:
+        return second.loss(first.loss(array, **stated), *others, **parameters)
+
+    pull_first, pull_second = first.derivatives.get("gradient"), second.derivatives.get(question)
+    if not question.startswith("gradient") or (pull_first is None and pull_second is None):
+        return Offered(both, {})
+    if bridge.AUTODIFF:
+        pull_first = pull_first or bridge.gradient(first.loss, 0, None)
+        pull_second = pull_second or bridge.gradient(second.loss, which, None)
+    if pull_first is None or pull_second is None:
+        return Offered(both, {})
+    return Offered(both, {question: chained(pull_second, first.loss, pull_first, which, stated)})
+
+
+def chained(pull_second: Loss, first: Loss, pull_first: Loss, which: int, stated: Mapping[str, Any]) -> Loss:
+    """The gradient of the second loss of the first, by the chain rule where it is that for the first input."""
+
+    def pull(cotangent: Any, array: Any, *others: Any, **parameters: Any) -> Any:
+        pulled = pull_second(cotangent, first(array, **stated), *others, **parameters)
+        return pulled if which else pull_first(pulled, array, **stated)
+
+    return pull
+
+
+def name_of_derivative(question: str) -> str:
+    """What an adapter calls its own answer to the question, after the name of the loss."""
+    kind, dash, name = question.partition("-")
+    return ENDINGS[kind] + dash.replace("-", "_") + name
 
 
 def array_of(bridge: Bridge, array: Mapping[str, Any]) -> Any:
@@ -404,13 +519,24 @@ def overwritten(fingerprint: Callable[[Any], bytes], array: Any, before: bytes) 
 # --- replies
 
 
-def answered(session: Session, number: int, answer: Any, changed: Sequence[Any], seconds: float) -> str:
-    """The reply that carries an answer; it is null, with the reason, where the answer is no array or number."""
+def answered(
+    session: Session,
+    number: int,
+    answer: Any,
+    positions: Optional[Sequence[int]],
+    changed: Sequence[Any],
+    seconds: float,
+) -> str:
+    """The reply that carries an answer, or some elements of it; null, with the reason, if it is no array or number."""
     kind = json.dumps(type(answer).__name__)
     names = json.dumps([str(name) for name in changed]) if changed else "[]"
+    whole = ""
     try:
-        dtype, shape, data = session.bridge.to_bytes(answer)
         device = session.bridge.device_of(answer)
+        if positions is not None:
+            shape, answer = session.bridge.elements(answer, positions)
+            whole = ',"of":[%s]' % ",".join(map(str, shape))
+        dtype, shape, data = session.bridge.to_bytes(answer)
     except Exception as error:
         reason = json.dumps(text_of(error))
         reply = (
@@ -418,8 +544,8 @@ def answered(session: Session, number: int, answer: Any, changed: Sequence[Any],
         )
         return reply % (number, reason, kind, names, seconds) + "\n"
     array = '{"dtype":"%s","shape":[%s],%s}' % (dtype, ",".join(map(str, shape)), carried(session, number, data))
-    reply = '{"id":%d,"outcome":"answered","answer":%s,"type":%s,"device":"%s","changed":%s,"seconds":%r}\n'
-    return reply % (number, array, kind, device, names, seconds)
+    reply = '{"id":%d,"outcome":"answered","answer":%s,"type":%s,"device":"%s","changed":%s,"seconds":%r%s}\n'
+    return reply % (number, array, kind, device, names, seconds, whole)
 
 
 def carried(session: Session, number: int, data: bytes) -> str:

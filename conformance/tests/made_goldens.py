@@ -33,11 +33,26 @@ def certified(
     inputs: Mapping[str, npt.NDArray[Any]],
     parameters: Mapping[str, Any] | None = None,
     cotangent: npt.NDArray[np.float64] | None = None,
+    *,
+    question: str | None = None,
+    direction: npt.NDArray[np.float64] | None = None,
+    mapped: bool = False,
+    copies: int = 1,
     **rules: str,
 ) -> Certified:
-    """The oracle's answer under the home dialect's rules, or those stated."""
+    """The oracle's answer under the home dialect's rules, or those stated; with a cotangent that for the gradient."""
     home = {**home_rules(operation), **rules}
-    asked = Asked(operation, dtype, inputs, parameters or {}, cotangent)
+    asked = Asked(
+        operation,
+        dtype,
+        inputs,
+        parameters or {},
+        cotangent,
+        question=question or ("value" if cotangent is None else "gradient"),
+        direction=direction,
+        mapped=mapped,
+        copies=copies,
+    )
     return certify(asked, home, {name: (value,) for name, value in home.items()})[0]
 
 
@@ -76,7 +91,7 @@ def golden(dtype: str, *answers: dict[str, Any], **more: Any) -> Golden:
     fields: dict[str, Any] = {
         "id": f"cross_entropy/made/golden[{dtype}-value]",
         "case": "cross_entropy/made/golden",
-        "operation": "cross_entropy",
+        "operation": "made",
         "dtype": dtype,
         "question": "value",
         "kind": "value",

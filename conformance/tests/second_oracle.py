@@ -1,4 +1,4 @@
-"""The nine operations in mpmath, written from spec/operations/*.yaml and spec/rules.yaml alone: the second oracle."""
+"""The operations in mpmath, written from spec/operations/*.yaml and spec/rules.yaml alone: the second oracle."""
 
 from __future__ import annotations
 
@@ -50,6 +50,26 @@ def gradient(
     """The gradient for the prediction in C order; raises Refused or Open."""
     slopes: Row = _GRADIENTS[operation](dtype, inputs, parameters, rules, cotangent)
     return slopes
+
+
+def answer(
+    question: str,
+    operation: str,
+    dtype: str,
+    inputs: Mapping[str, Reals],
+    parameters: Parameters,
+    rules: Rules,
+    cotangent: Reals | None = None,
+    direction: Reals | None = None,
+) -> Row:
+    """The answer to any question in C order; raises Refused or Open."""
+    stated = [each for each in (cotangent, direction) if each is not None]
+    if question == "value":
+        return value(operation, dtype, inputs, parameters, rules)
+    if question == "gradient":
+        return gradient(operation, dtype, inputs, parameters, rules, *stated)
+    numbers: Row = _DERIVATIVES[operation, question](dtype, inputs, parameters, rules, *stated)
+    return numbers
 
 
 # Softmax, reductions and labels
@@ -229,6 +249,56 @@ def _cross_entropy_gradient(
     return _unrows(slopes, logits.shape, _second_axis(logits))
 
 
+def _cross_entropy_target_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    logits, target = inputs["logits"], inputs["target"]
+    targets, denominator = _effective_targets(logits, target, parameters, rules)
+    factors = _factors(len(targets), denominator, parameters, rules, cotangent)
+    keep = 1 - mpmath.mpf(parameters.get("label_smoothing", 0.0))
+    w = _class_weights(logits, parameters)
+    slopes = []
+    for row, wy, c in zip(_rows(logits, _second_axis(logits)), targets, factors, strict=True):
+        logs = _softmax(row)[0]
+        if rules["zero_times_infinity"] == "zero" and any(
+            a == 0 and l == -INFINITY for a, l in zip(wy or [], logs, strict=True)
+        ):
+            raise Open
+        slopes.append([-keep * (c * (w_j * l)) for w_j, l in zip(w, logs, strict=True)])
+    return _unrows(slopes, target.shape, _second_axis(target))
+
+
+def _cross_entropy_hessian(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals, direction: Reals
+) -> Row:
+    logits = inputs["logits"]
+    axis = _second_axis(logits)
+    targets, denominator = _effective_targets(logits, inputs["target"], parameters, rules)
+    factors = _factors(len(targets), denominator, parameters, rules, cotangent)
+    products = []
+    for row, wy, c, v in zip(_rows(logits, axis), targets, factors, _rows(direction, axis), strict=True):
+        if wy is None:
+            products.append([mpmath.mpf(0)] * len(row))
+            continue
+        mass, p = sum(wy, mpmath.mpf(0)), _softmax(row)[1]
+        drift = mpmath.fdot(p, v)
+        products.append([c * mass * p_j * (v_j - drift) for p_j, v_j in zip(p, v, strict=True)])
+    return _unrows(products, logits.shape, axis)
+
+
+def _cross_entropy_tangent(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, direction: Reals
+) -> Row:
+    logits = inputs["logits"]
+    axis = _second_axis(logits)
+    targets, denominator = _effective_targets(logits, inputs["target"], parameters, rules)
+    losses = [
+        mpmath.mpf(0) if wy is None else sum(wy, mpmath.mpf(0)) * mpmath.fdot(_softmax(row)[1], v) - mpmath.fdot(wy, v)
+        for row, wy, v in zip(_rows(logits, axis), targets, _rows(direction, axis), strict=True)
+    ]
+    return _reduced(losses, denominator, parameters, rules)
+
+
 def _nll_loss(dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules) -> Row:
     log_probs, target = inputs["log_probs"], inputs["target"]
     axis = _second_axis(log_probs)
@@ -283,6 +353,70 @@ def _log_softmax_gradient(
         summed = sum(g, mpmath.mpf(0))
         slopes.append([g_j - p_j * summed for g_j, p_j in zip(g, _softmax(row)[1], strict=True)])
     return _unrows(slopes, logits.shape, axis)
+
+
+def _log_softmax_tangent(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, direction: Reals
+) -> Row:
+    logits = inputs["logits"]
+    axis = _stated_axis(logits, parameters)
+    slopes = []
+    for row, v in zip(_rows(logits, axis), _rows(direction, axis), strict=True):
+        drift = mpmath.fdot(_softmax(row)[1], v)
+        slopes.append([v_j - drift for v_j in v])
+    return _unrows(slopes, logits.shape, axis)
+
+
+# linear_cross_entropy
+
+
+def _linear_logits(inputs: Mapping[str, Reals], parameters: Parameters) -> Mapping[str, Reals]:
+    """What cross_entropy is asked, with the logits in place of the factors of the product."""
+    x, matrix, bias = inputs["input"], inputs["linear_weight"], parameters.get("linear_bias")
+    rows = _rows(x, -1)
+    logits = np.empty((len(rows), len(matrix)), dtype=object)
+    for i, row in enumerate(rows):
+        for j, a in enumerate(matrix):
+            terms = [x_f * a_f for x_f, a_f in zip(row, a, strict=True)]
+            logits[i, j] = sum(terms, mpmath.mpf(0) if bias is None else bias[j])
+    return {"logits": logits.reshape(*x.shape[:-1], len(matrix)), "target": inputs["target"]}
+
+
+def _linear(dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules) -> Row:
+    return _cross_entropy(dtype, _linear_logits(inputs, parameters), parameters, rules)
+
+
+def _linear_slopes(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> list[Row]:
+    of_logits = _linear_logits(inputs, parameters)
+    slopes = _cross_entropy_gradient(dtype, of_logits, parameters, rules, cotangent)
+    classes = len(inputs["linear_weight"])
+    return [slopes[start : start + classes] for start in range(0, len(slopes), classes or 1)]
+
+
+def _linear_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    matrix = inputs["linear_weight"]
+    slopes = _linear_slopes(dtype, inputs, parameters, rules, cotangent)
+    return [
+        sum((dz * a for dz, a in zip(row, matrix[:, f], strict=True)), mpmath.mpf(0))
+        for row in slopes
+        for f in range(matrix.shape[1])
+    ]
+
+
+def _linear_weight_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    rows, matrix = _rows(inputs["input"], -1), inputs["linear_weight"]
+    slopes = _linear_slopes(dtype, inputs, parameters, rules, cotangent)
+    return [
+        sum((dz[j] * x[f] for dz, x in zip(slopes, rows, strict=True)), mpmath.mpf(0))
+        for j in range(matrix.shape[0])
+        for f in range(matrix.shape[1])
+    ]
 
 
 # The binary losses of torch
@@ -342,6 +476,20 @@ def _binary_cross_entropy_gradient(
     return [c * w_i * slope(p_i, y_i) for p_i, y_i, w_i, c in zip(p, y, w, factors, strict=True)]
 
 
+def _binary_cross_entropy_target_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    p, y, w, _ = _elements(inputs, parameters, "probs")
+    p, y = _unit_interval(p, y, rules)
+    clamped = rules["log_clamp"] == "torch" and rules["target_log_clamp"] == "yes"
+
+    def log(a: Real) -> Real:
+        return max(_log(a), mpmath.mpf(-100)) if clamped and not mpmath.isnan(a) else _log(a)
+
+    factors = _factors(len(p), mpmath.mpf(len(p)), parameters, rules, cotangent)
+    return [c * w_i * (log(1 - p_i) - log(p_i)) for p_i, w_i, c in zip(p, w, factors, strict=True)]
+
+
 def _softplus(z: Real) -> Real:
     return max(z, mpmath.mpf(0)) + mpmath.log(1 + mpmath.exp(-abs(z)))
 
@@ -371,6 +519,42 @@ def _binary_with_logits_gradient(
     ]
 
 
+def _target_slope(x: Real, pos_weight: Real) -> Real:
+    if mpmath.isnan(x):
+        return NAN
+    return (pos_weight * _softplus(-x) if pos_weight else 0) - _softplus(x)
+
+
+def _binary_with_logits_target_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    x, _, w, pos_weight = _elements(inputs, parameters, "logits")
+    factors = _factors(len(x), mpmath.mpf(len(x)), parameters, rules, cotangent)
+    return [c * w_i * _target_slope(x_i, v) for x_i, w_i, v, c in zip(x, w, pos_weight, factors, strict=True)]
+
+
+def _binary_with_logits_hessian(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals, direction: Reals
+) -> Row:
+    x, y, w, pos_weight = _elements(inputs, parameters, "logits")
+    factors = _factors(len(x), mpmath.mpf(len(x)), parameters, rules, cotangent)
+    return [
+        c * w_i * (1 + (v - 1) * y_i) * _sigmoid(x_i) * _sigmoid(-x_i) * d
+        for x_i, y_i, w_i, v, c, d in zip(x, y, w, pos_weight, factors, direction.ravel(), strict=True)
+    ]
+
+
+def _binary_with_logits_tangent(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, direction: Reals
+) -> Row:
+    x, y, w, pos_weight = _elements(inputs, parameters, "logits")
+    slopes = [
+        w_i * ((1 + (v - 1) * y_i) * _sigmoid(x_i) - v * y_i) * d
+        for x_i, y_i, w_i, v, d in zip(x, y, w, pos_weight, direction.ravel(), strict=True)
+    ]
+    return _reduced(slopes, mpmath.mpf(len(slopes)), parameters, rules)
+
+
 def _sigmoid(x: Real) -> Real:
     return 1 / (1 + mpmath.exp(-x)) if x >= 0 else mpmath.exp(x) / (1 + mpmath.exp(x)) if x < 0 else NAN
 
@@ -391,7 +575,9 @@ def _clip(dtype: str, q: Real, rules: Rules) -> tuple[Real, bool]:
 
 
 def _log(a: Real) -> Real:
-    return NAN if mpmath.isnan(a) else mpmath.log(a) if a > 0 else -INFINITY
+    if mpmath.isnan(a) or a < 0:
+        return NAN
+    return mpmath.log(a) if a > 0 else -INFINITY
 
 
 def _keras_log_q(dtype: str, row: Row, parameters: Parameters, rules: Rules) -> Row:
@@ -452,6 +638,22 @@ def _categorical_gradient(
         for row, y, c in zip(_rows(probs, axis), targets, cotangent.ravel(), strict=True)
     ]
     return _unrows(slopes, probs.shape, axis)
+
+
+def _categorical_target_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    probs, target = inputs["probs"], inputs["target"]
+    axis = _stated_axis(probs, parameters)
+    keep = 1 - mpmath.mpf(parameters.get("label_smoothing", 0.0))
+    targets = _keras_targets(inputs, parameters, lambda n: mpmath.mpf(1) / n)
+    slopes = []
+    for row, y, c in zip(_rows(probs, axis), targets, cotangent.ravel(), strict=True):
+        logs = _keras_log_q(dtype, row, parameters, rules)
+        if rules["zero_times_infinity"] == "zero" and (mpmath.mpf(0), -INFINITY) in zip(y, logs, strict=True):
+            raise Open
+        slopes.append([-keep * (c * l) for l in logs])
+    return _unrows(slopes, target.shape, axis)
 
 
 def _sparse_labels(inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules) -> list[int | None]:
@@ -535,6 +737,26 @@ def _keras_binary_slope(dtype: str, x: Real, y: Real, parameters: Parameters, ru
     return _quotient(q - y, q * (1 - q))
 
 
+def _keras_binary_target_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    probs = inputs["probs"]
+    axis = _stated_axis(probs, parameters)
+    keep = 1 - mpmath.mpf(parameters.get("label_smoothing", 0.0))
+
+    def slope(x: Real) -> Real:
+        if parameters.get("from_logits"):
+            return _target_slope(x, mpmath.mpf(1))
+        q, _ = _clip(dtype, x, rules)
+        return _log(1 - q) - _log(q)
+
+    slopes = [
+        [keep * (c / len(row) * slope(x)) for x in row]
+        for row, c in zip(_rows(probs, axis), cotangent.ravel(), strict=True)
+    ]
+    return _unrows(slopes, probs.shape, axis)
+
+
 # distribution_cross_entropy
 
 
@@ -559,6 +781,17 @@ def _distribution_gradient(
     return _unrows(slopes, inputs["q"].shape, inputs["q"].ndim - 1)
 
 
+def _distribution_target_gradient(
+    dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
+) -> Row:
+    p, q = (_rows(inputs[name], -1) for name in ("p", "q"))
+    if any(p_j == 0 and q_j == 0 for rows in zip(p, q, strict=True) for p_j, q_j in zip(*rows, strict=True)):
+        raise Open
+    factors = _factors(len(p), mpmath.mpf(len(p)), parameters, rules, cotangent)
+    slopes = [[-(c * _log(q_j)) for q_j in row] for row, c in zip(q, factors, strict=True)]
+    return _unrows(slopes, inputs["p"].shape, inputs["p"].ndim - 1)
+
+
 _VALUES: Mapping[str, Callable[..., Row]] = {
     "cross_entropy": _cross_entropy,
     "nll_loss": _nll_loss,
@@ -569,6 +802,7 @@ _VALUES: Mapping[str, Callable[..., Row]] = {
     "sparse_categorical_crossentropy": _sparse,
     "binary_crossentropy": _keras_binary,
     "distribution_cross_entropy": _distribution,
+    "linear_cross_entropy": _linear,
 }
 _GRADIENTS: Mapping[str, Callable[..., Row]] = {
     "cross_entropy": _cross_entropy_gradient,
@@ -580,4 +814,19 @@ _GRADIENTS: Mapping[str, Callable[..., Row]] = {
     "sparse_categorical_crossentropy": _sparse_gradient,
     "binary_crossentropy": _keras_binary_gradient,
     "distribution_cross_entropy": _distribution_gradient,
+    "linear_cross_entropy": _linear_gradient,
+}
+_DERIVATIVES: Mapping[tuple[str, str], Callable[..., Row]] = {
+    ("cross_entropy", "gradient-target"): _cross_entropy_target_gradient,
+    ("cross_entropy", "hessian"): _cross_entropy_hessian,
+    ("cross_entropy", "tangent"): _cross_entropy_tangent,
+    ("log_softmax", "tangent"): _log_softmax_tangent,
+    ("binary_cross_entropy", "gradient-target"): _binary_cross_entropy_target_gradient,
+    ("binary_cross_entropy_with_logits", "gradient-target"): _binary_with_logits_target_gradient,
+    ("binary_cross_entropy_with_logits", "hessian"): _binary_with_logits_hessian,
+    ("binary_cross_entropy_with_logits", "tangent"): _binary_with_logits_tangent,
+    ("categorical_crossentropy", "gradient-target"): _categorical_target_gradient,
+    ("binary_crossentropy", "gradient-target"): _keras_binary_target_gradient,
+    ("distribution_cross_entropy", "gradient-p"): _distribution_target_gradient,
+    ("linear_cross_entropy", "gradient-linear_weight"): _linear_weight_gradient,
 }

@@ -74,6 +74,7 @@ def test_findings_are_1_and_the_next_command_explains_the_first(tmp_path: Path) 
     ended = lossproof(tmp_path, "run", name, *QUICK)
 
     assert 1 == ended.code
+    assert "\n    what now: lossproof docs wrong\n" in ended.out
     assert f"Next: lossproof explain '{CASE}[float32-value]' mine.py" == ended.out.splitlines()[-1]
     assert 0 == lossproof(tmp_path, "explain", f"{CASE}[float32-value]", "mine.py").code
 
@@ -374,6 +375,22 @@ def test_list_names_everything(tmp_path: Path) -> None:
 
     names = [*(path.stem for path in IMPLEMENTATIONS.glob("*.py")), *spec.operations, *spec.dialects]
     assert [] == [name for name in names if f"\n  {name} " not in out]
+
+
+@pytest.mark.parametrize("command", [("explain",), ("list", "--cases")])
+def test_what_is_huge_is_explained_without_its_profile(tmp_path: Path, command: tuple[str, ...]) -> None:
+    case = "cross_entropy/huge/rows-of-32768"
+
+    ended = lossproof(tmp_path, *command, case)
+
+    assert (0, case) == (ended.code, ended.out.splitlines()[0])
+
+
+def test_what_lies_outside_the_profile_is_2_and_told(tmp_path: Path) -> None:
+    ended = lossproof(tmp_path, "run", "numpy_reference", *QUICK, "--profile", "huge")
+
+    assert 2 == ended.code
+    assert f"lossproof: no golden matches {CASE} in float32 in the profile huge\n" == ended.err
 
 
 def test_list_of_cases_says_why_each_exists(tmp_path: Path) -> None:

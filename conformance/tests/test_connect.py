@@ -22,6 +22,7 @@ import pytest
 
 from lossproof.case import LAYOUTS
 from lossproof.connect import (
+    After,
     Answered,
     Crashed,
     Failed,
@@ -46,18 +47,6 @@ MARK = "LOSSPROOF_TEST"
 LIMITS = Limits(start=60.0, first=1.5, golden=1.0)
 
 Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def adapter(tmp_path: Path) -> Write:
-    """Writes an adapter."""
-
-    def write(source: str) -> Path:
-        path = tmp_path / "my_loss.py"
-        path.write_text(source)
-        return path
-
-    return write
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +114,7 @@ def test_start_returns_what_is_offered(adapter: Write) -> None:
 
     assert isinstance(started, Started)
     assert ("numpy", "torch", np.__version__) == (started.framework, started.dialect, started.package_version)
-    assert {"cross_entropy": Offer(("weight",), False, None, False)} == started.operations
+    assert {"cross_entropy": Offer(("weight",), {}, False)} == started.operations
 
 
 def test_start_without_the_package_is_missing(adapter: Write) -> None:
@@ -180,6 +169,16 @@ def test_process_answers_one_asking_after_another(adapter: Write) -> None:
         first, second = worker.ask_one(request()), worker.ask_one(request())
 
     assert shown(first) == shown(second)
+
+
+def test_restart_asks_a_fresh_process(adapter: Write) -> None:
+    with of(adapter("import os\ndef cross_entropy(logits, target): return os.getpid()\n")) as worker:
+        first = worker.ask_one(request())
+        worker.restart()
+        second, third = worker.ask([request()] * 2)
+
+    assert shown(first) != shown(second)
+    assert shown(second) == shown(third)
 
 
 def test_no_request_is_no_outcome(adapter: Write) -> None:
@@ -440,7 +439,7 @@ def test_array_returns_as_it_was_sent(adapter: Write, dtype: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layout_keeps_the_logical_array(adapter: Write, layout: str) -> None:
-    array = np.array([[1, 2, 3], [1, 2, 3]], ml_dtypes.bfloat16)
+    array = np.array([[[1, 2, 3], [4, 5, 6]]] * 2, ml_dtypes.bfloat16)
     with of(adapter("def cross_entropy(logits): return logits\n")) as worker:
         outcome = worker.ask_one(Request("cross_entropy", "value", (encode(array, layout),), {}))
 
@@ -449,7 +448,7 @@ def test_layout_keeps_the_logical_array(adapter: Write, layout: str) -> None:
 
 @pytest.mark.parametrize("layout", [None, *LAYOUTS])
 def test_large_array_returns_as_it_was_sent(adapter: Write, layout: str | None, shared_memory: Path) -> None:
-    array = np.tile(np.arange(100_000.0), (2, 1))
+    array = np.tile(np.arange(100_000.0).reshape(5, -1), (2, 1, 1))
     with of(adapter("def cross_entropy(logits, *, weight): return logits\n")) as worker:
         asked = Request("cross_entropy", "value", (encode(array, layout),), {"weight": encode(array)})
         outcomes = list(worker.ask([asked] * 3))
@@ -496,6 +495,24 @@ def test_array_that_varies_cannot_be_expanded() -> None:
         encode(np.array([1.0, 2.0]), "expanded")
 
 
+def test_matrix_has_no_channels() -> None:
+    with pytest.raises(ValueError, match="three axes or more"):
+        encode(np.ones((2, 3)), "channels_last")
+
+
+def test_copies_travel_as_one() -> None:
+    sent = json.loads(f"{{{encode(np.array([[1.0, 2.0]]), copies=1 << 40).members}}}")
+
+    assert np.array([1.0, 2.0]).tobytes() == b64decode(sent["data"])
+    assert ([1 << 40, 2], [0, 8], 0) == (sent["shape"], sent["strides"], sent["offset"])
+
+
+@pytest.mark.parametrize(("shape", "layout"), [((2, 3), None), ((), None), ((1, 3), "sliced")])
+def test_only_a_single_row_is_copied(shape: tuple[int, ...], layout: str | None) -> None:
+    with pytest.raises(ValueError, match="copies of a first axis of 1"):
+        encode(np.ones(shape), layout, 3)
+
+
 def test_dtype_that_does_not_travel_is_refused() -> None:
     with pytest.raises(TypeError, match="complex128"):
         encode(np.ones(1, complex))
@@ -523,6 +540,35 @@ def test_vjp_gets_the_cotangent(adapter: Write) -> None:
     assert [[3.0, 6.0]] == shown(outcome)
 
 
+def test_hvp_gets_cotangent_and_direction(adapter: Write) -> None:
+    path = adapter("def cross_entropy(a, b): ...\ndef cross_entropy_hvp(c, d, a, b): return c * d * a\n")
+    cotangent, direction = encode(np.array(3.0)), encode(np.array([[1.0, -1.0]]))
+    with of(path) as worker:
+        outcome = worker.ask_one(request(question="hessian", cotangent=cotangent, direction=direction))
+
+    assert [[3.0, -6.0]] == shown(outcome)
+
+
+def test_elements_come_with_the_shape_of_the_whole(adapter: Write) -> None:
+    with of(adapter("def cross_entropy(logits, target): return logits\n")) as worker:
+        outcome = worker.ask_one(request(positions=(1,)))
+
+    assert isinstance(outcome, Answered)
+    assert ([2.0], (1, 2)) == (shown(outcome), outcome.shape)
+
+
+def test_input_goes_through_another_loss_first(adapter: Write) -> None:
+    path = adapter("def cross_entropy(a, b, *, shift=0): return a + shift\n")
+    with of(path) as worker:
+        outcome = worker.ask_one(
+            request(
+                parameters={"shift": 1.0}, after=After("cross_entropy", {"b": None, "shift": encode(np.array(5.0))})
+            )
+        )
+
+    assert [[7.0, 8.0]] == shown(outcome)
+
+
 def test_loop_is_timed(adapter: Write) -> None:
     with of(adapter("import time\ndef cross_entropy(logits, target): time.sleep(0.01)\n")) as worker:
         outcome = worker.ask_one(request(loops=5))
@@ -540,8 +586,10 @@ def test_requests_follow_the_schema(tmp_path: Path) -> None:
         worker.ask_one(request(parameters={"weight": large, "axis": None, "eps": np.nan, "reduction": "sum"}))
         worker.ask_one(request(question="gradient", cotangent=encode(np.ones((2, 3)), "reversed"), which=0))
         worker.ask_one(request(loops=3))
+        everything: dict[str, Any] = {"cotangent": large, "direction": large, "transform": "vmap", "positions": (0, 5)}
+        worker.ask_one(request(question="hessian", after=After("log_softmax", {"axis": 1}), **everything))
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     for line in lines:
         jsonschema.validate(line, REQUEST_SCHEMA)
 
-    assert ["start", "case", "case", "bench", "stop"] == [line["command"] for line in lines]
+    assert ["start", "case", "case", "bench", "case", "stop"] == [line["command"] for line in lines]

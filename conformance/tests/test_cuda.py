@@ -7,11 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from needs import needs
+
+from lossproof.connect import Answered, Launch, Request, Worker
+from lossproof.wire import encode
 
 LOSSPROOF = Path(sys.executable).parent / "lossproof"
 
@@ -67,6 +72,43 @@ def test_published_goldens_pass_on_a_gpu(
     assert "cuda" == lines_of(finished, "run")[0]["device"]
     assert device == lines_of(finished, "implementation")[0]["header"]["device"]
     assert {"accurate", "stable"} >= {record["outcome"] for record in lines_of(finished, "record")}
+
+
+SQUARES = "def cross_entropy(x, y): return (x**2 * y).sum()\n"
+
+
+@pytest.mark.parametrize(
+    ("framework", "expression", "otherwise"),
+    [
+        pytest.param("torch", "torch.cuda.is_available()", "is False", marks=needs("torch")),
+        pytest.param("jax", "jax.devices('cuda')", "raises", marks=needs("jax")),
+    ],
+)
+def test_derivatives_and_transforms_on_a_gpu(
+    adapter: Callable[[str], Path], framework: str, expression: str, otherwise: str
+) -> None:
+    if not sees_a_gpu(expression):
+        pytest.skip(f"no CUDA device: {expression} {otherwise}")
+    x, y, direction = (encode(np.array(numbers)) for numbers in ([[1.0, 2.0]], [[3.0, 3.0]], [[3.0, 4.0]]))
+    two, twos = encode(np.array(2.0)), encode(np.array([2.0]))
+    requests = [
+        Request("cross_entropy", "gradient", (x, y), {}, two),
+        Request("cross_entropy", "gradient-y", (x, y), {}, two, 1),
+        Request("cross_entropy", "hessian", (x, y), {}, two, direction=direction),
+        Request("cross_entropy", "tangent", (x, y), {}, direction=direction),
+        Request("cross_entropy", "hessian", (x, y), {}, twos, direction=direction, transform="vmap"),
+        Request("cross_entropy", "gradient", (x, y), {}, two, transform="jit"),
+        Request("cross_entropy", "gradient", (x, y), {}, two, positions=(1,)),
+    ]
+    expected = [[[12.0, 24.0]], [[2.0, 8.0]], [[36.0, 48.0]], 66.0, [[36.0, 48.0]], [[12.0, 24.0]], [24.0]]
+
+    path = adapter(f'framework = "{framework}"\n{SQUARES}')
+    with Worker(Launch(("cross_entropy",), {"path": str(path)}, device="cuda")) as worker:
+        replies = list(worker.ask(requests))
+
+    assert expected == [
+        reply.array.tolist() if isinstance(reply, Answered) and reply.array is not None else reply for reply in replies
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from lossproof.spec.golden import Golden
 
 def table(made: Golden, *replies: Answered) -> list[str]:
     asked = Asked(made, made.kind, replies, Judgement(Outcome.WRONG))
-    return list(elements(asked, {}, most=4))
+    return list(elements(asked, {made.operation: {}}, most=4))
 
 
 def last_columns(made: Golden, numbers: Sequence[float]) -> list[list[str]]:
@@ -71,10 +71,10 @@ def test_each_element_stands_beside_the_lawful_answer_that_it_is_nearest_to() ->
 def test_the_tables_of_a_relation_are_headed_by_their_parameters() -> None:
     parameters: list[dict[str, Any]] = [{"reduction": "none"}, {}]
     calls = tuple(golden("float64", stored(["1"]), parameters=each) for each in parameters)
-    made = golden("float64", calls=calls, relation="equal")
+    made = golden("float64", calls=calls, relation={"name": "equal"})
 
     lines = table(made, answered("float64", [1.0]), answered("float64", [1.0]))
 
-    heads = ["cross_entropy with reduction='none':", "cross_entropy with no parameters:"]
-    assert heads == [line for line in lines if line.startswith("cross_entropy")]
+    heads = ["made with reduction='none':", "made with no parameters:"]
+    assert heads == [line for line in lines if line.startswith("made")]
     assert 8 == len(lines)

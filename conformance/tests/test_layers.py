@@ -11,13 +11,14 @@ import pytest
 from lossproof.paths import PACKAGE
 
 LAYERS = {
-    0: ("paths", "case", "outcome", "numerics", "materialise", "cpu"),
+    0: ("paths", "case", "outcome", "numerics", "materialise", "cpu", "memory"),
     1: (
         "spec",
         "oracle",
         "bridges",
         "worker",
         "connect",
+        "messages",
         "channel",
         "wire",
         "declaration",
@@ -26,8 +27,8 @@ LAYERS = {
         "record",
         "expected",
     ),
-    2: ("compile", "judge", "run", "bench", "published"),
-    3: ("known", "gate", "drift", "reports"),
+    2: ("compile", "coverage", "relations", "fingerprints", "judge", "run", "bench", "published"),
+    3: ("known", "gate", "drift", "reports", "fuzz", "strength"),
     4: (
         "cli",
         "pytest_plugin",

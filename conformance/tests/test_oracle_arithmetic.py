@@ -16,15 +16,15 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_goldens import answer_of, certified, golden, held
+from test_right_losses import LOOSE_AT_WORST, STABLE
 
 from lossproof.judge import compare
 from lossproof.numerics import DTYPES, FORMATS
-from lossproof.oracle.arithmetic import Arithmetic, PrecisionTooLowError, Quantity, mean, total
-from lossproof.outcome import Outcome
+from lossproof.oracle.arithmetic import Arithmetic, PrecisionTooLowError, Quantity, mean, product_sum, total
+from lossproof.outcome import Outcome, suffices
 
 PRECISION = 128
 HERE = Path(__file__).parent
-RIGHT = sorted(path for path in (HERE / "right_losses").glob("*.py") if path.stem != "steps")
 
 Tree = tuple[Any, ...]
 leaves = st.one_of(st.integers(-4, 4).map(float), st.floats(-50, 50), st.sampled_from([2.0**-60, 1e-300, 1e18]))
@@ -138,7 +138,10 @@ def test_a_quotient_adds_its_own_size_and_one_underflow() -> None:
 
 
 def test_an_exponential_adds_twice_its_size_and_scales_the_incoming_error() -> None:
-    assert (2 + 3, 1 + 5, 7) == bounds(quantity(0, 3, 5, 7).exp())
+    rounding, underflow, weakness = bounds(quantity(0, 3, 5, 7).exp())
+
+    # 3 u in the exponent are e^(3 u) - 1 in the power.
+    assert (2 + math.expm1(3 * 2.0**-24) * 2**24, 1 + 5, 7) == (rounding, underflow, weakness)
 
 
 def test_a_logarithm_adds_twice_its_size_and_divides_the_incoming_error() -> None:
@@ -167,6 +170,35 @@ def test_terms_that_are_zero_add_nothing() -> None:
     added = total([arithmetic.exact(number) for number in (0.0, 3.0, 0.0, 0.0)], arithmetic)
 
     assert (0, 0, 0) == bounds(added)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 1000])
+def test_an_element_of_a_matrix_product_takes_n_roundings_in_any_order(count: int) -> None:
+    arithmetic = Arithmetic("float32", PRECISION)
+    ones = [arithmetic.exact(1.0)] * count
+
+    product = product_sum([arithmetic.exact(-2.0)] * count, ones, arithmetic)
+
+    assert (count * 2 * count, count, 0) == bounds(product)
+
+
+@pytest.mark.parametrize(("dtype", "lost"), [("bfloat16", 8), ("float16", 1)])
+def test_a_matrix_product_of_a_half_dtype_adds_in_float32_and_rounds_once(dtype: str, lost: int) -> None:
+    arithmetic = Arithmetic(dtype, PRECISION)
+    terms = [arithmetic.exact(-2.0 if position % 2 else 2.0) for position in range(7)]
+    ones = [arithmetic.exact(1.0)] * 8
+
+    product = product_sum([*terms, arithmetic.exact(2.0)], ones, arithmetic)
+
+    in_float32 = 8 * 16 * FORMATS["float32"].unit_roundoff / FORMATS[dtype].unit_roundoff
+    assert (4 + in_float32, lost) == (product.rounding, product.underflow)
+
+
+def test_a_term_that_is_zero_adds_nothing_to_a_matrix_product() -> None:
+    arithmetic = Arithmetic("float32", PRECISION)
+    factors = [arithmetic.exact(number) for number in (0.0, 3.0)]
+
+    assert (3, 1, 0) == bounds(product_sum(factors, [arithmetic.exact(1.0)] * 2, arithmetic))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -217,8 +249,8 @@ def test_an_overflow_is_not_forgotten_by_later_steps() -> None:
     assert ((largest + largest) / arithmetic.exact(4.0)).overflowed
 
 
-@pytest.mark.parametrize(("dtype", "noted"), [("float32", True), ("bfloat16", False), ("float16", False)])
-def test_a_sum_beyond_the_range_is_excused_in_half_dtypes_only(dtype: str, noted: bool) -> None:
+@pytest.mark.parametrize(("dtype", "noted"), [("float32", True), ("bfloat16", True), ("float16", False)])
+def test_a_sum_beyond_the_range_is_excused_where_float32_holds_it(dtype: str, noted: bool) -> None:
     arithmetic = Arithmetic(dtype, PRECISION)
 
     summed = total([arithmetic.exact(FORMATS[dtype].largest)] * 3, arithmetic)
@@ -301,7 +333,11 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-MODULES = {path.stem: loaded(path) for path in RIGHT}
+MODULES = {
+    name: module
+    for name in (*STABLE, *LOOSE_AT_WORST)
+    if vars(module := loaded(HERE / "right_losses" / f"{name}.py")).get("framework", "numpy") == "numpy"
+}
 
 
 @st.composite
@@ -318,11 +354,15 @@ def rows(draw: st.DrawFn, dtype: str) -> Any:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", MODULES)
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_right_losses_stay_within_the_bound(name: str, dtype: str, question: str, data: st.DataObject) -> None:
     logits = data.draw(rows(dtype))
     seed = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    operation = data.draw(st.sampled_from(["cross_entropy", "log_softmax", "binary_cross_entropy_with_logits"]))
+    asked = ["cross_entropy", "log_softmax", "binary_cross_entropy_with_logits"]
+    offered = [operation for operation in asked if operation in vars(MODULES[name])]
+    if not offered:
+        return
+    operation = data.draw(st.sampled_from(offered))
     inputs: dict[str, Any] = {"logits": logits}
     parameters: dict[str, Any] = {} if operation == "log_softmax" else {"reduction": "none"}
     shape = logits.shape
@@ -339,7 +379,7 @@ def test_right_losses_stay_within_the_bound(name: str, dtype: str, question: str
     computed = ask(MODULES[name], operation, dtype, inputs, parameters, cotangent)
 
     judgement = compare(computed.ravel().astype(np.float64), golden(dtype, answer), answer)
-    assert judgement.outcome in (Outcome.ACCURATE, Outcome.STABLE), judgement
+    assert suffices(judgement.outcome, Outcome.STABLE if name in STABLE else Outcome.LOOSE), judgement
 
 
 def ask(module: ModuleType, operation: str, dtype: str, inputs: Any, parameters: Any, cotangent: Any) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-DATA = ("spec", "implementations")
+DATA = ("spec", "implementations", "docs")
 
 
 def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -103,6 +103,7 @@ def test_wheel_holds_all_code_and_data(wheel: Path) -> None:
         "lossproof/py.typed",
         "lossproof/data/spec/golden/cross_entropy.json",
         "lossproof/data/spec/README.md",
+        "lossproof/data/docs/loose-or-wrong.md",
         "lossproof/data/implementations/torch_eager.known.toml",
         "lossproof/protocol/request.schema.json",
         "lossproof/reports/templates/summary.md.j2",

@@ -50,6 +50,7 @@ def test_inputs_come_in_the_order_of_the_contract() -> None:
         "categorical_crossentropy": ("target", "probs"),
         "cross_entropy": ("logits", "target"),
         "distribution_cross_entropy": ("p", "q"),
+        "linear_cross_entropy": ("input", "linear_weight", "target"),
         "log_softmax": ("logits",),
         "nll_loss": ("log_probs", "target"),
         "sparse_categorical_crossentropy": ("target", "probs"),
@@ -59,7 +60,7 @@ def test_inputs_come_in_the_order_of_the_contract() -> None:
 def test_the_prediction_is_differentiated() -> None:
     operations = read_operations().values()
 
-    assert all(operation.inputs[operation.which].role == "prediction" for operation in operations)
+    assert all(operation.inputs[operation.position("gradient")].role == "prediction" for operation in operations)
 
 
 def test_every_rule_is_used_and_every_operation_s_rule_is_defined() -> None:
@@ -113,7 +114,8 @@ def test_every_dialect_answers_every_rule_of_the_operations_that_it_covers() -> 
             "  log_hardmax:",
             "torch.yaml $.operations.log_hardmax: expected one of binary_cross_entropy, "
             "binary_cross_entropy_with_logits, "
-            "binary_crossentropy, categorical_crossentropy, cross_entropy, distribution_cross_entropy, log_softmax, "
+            "binary_crossentropy, categorical_crossentropy, cross_entropy, distribution_cross_entropy, "
+            "linear_cross_entropy, log_softmax, "
             "nll_loss, "
             'sparse_categorical_crossentropy, got "log_hardmax"',
         ),
@@ -123,7 +125,8 @@ def test_every_dialect_answers_every_rule_of_the_operations_that_it_covers() -> 
             "rules: [clap]",
             "log_softmax.yaml $.rules: expected one of empty_mean, smoothing_weight, smoothing_share, "
             "zero_times_infinity, "
-            'bad_values, target_range, default_ignore_index, log_clamp, clip, renormalise, got "clap"',
+            "bad_values, target_range, default_ignore_index, log_clamp, target_log_clamp, clip, renormalise, "
+            'got "clap"',
         ),
         (
             "operations/log_softmax.yaml",
@@ -154,7 +157,8 @@ def test_every_dialect_answers_every_rule_of_the_operations_that_it_covers() -> 
             "operations/log_softmax.yaml",
             "shape: rows classes",
             "shape: square",
-            "log_softmax.yaml $.inputs[0].shape: expected rows, rows classes, elements or 'rows, or rows classes when "
+            "log_softmax.yaml $.inputs[0].shape: expected rows, rows classes, elements, rows features, "
+            "classes features or 'rows, or rows classes when "
             'floating\', got "square"',
         ),
         (

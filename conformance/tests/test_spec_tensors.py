@@ -80,7 +80,7 @@ def test_a_fill_takes_its_kind_from_its_value() -> None:
         ),
         (
             "{values: [1.5], layout: strided}",
-            '$.layout: expected transposed, reversed, sliced, expanded or misaligned, got "strided"',
+            '$.layout: expected transposed, reversed, sliced, expanded, misaligned or channels_last, got "strided"',
         ),
         ("{values: [1.5, 2.5], layout: transposed}", "$.layout: expected at least 2 axes (layout transposed), got 1"),
         (

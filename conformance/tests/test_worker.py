@@ -26,18 +26,6 @@ REPLY_SCHEMA = json.loads((PACKAGE / "protocol" / "reply.schema.json").read_text
 Write = Callable[[str], Path]
 
 
-@pytest.fixture
-def adapter(tmp_path: Path) -> Write:
-    """Writes an adapter."""
-
-    def write(source: str) -> Path:
-        path = tmp_path / "my_loss.py"
-        path.write_text(source)
-        return path
-
-    return write
-
-
 def array(values: Any, dtype: str = "float32") -> dict[str, Any]:
     made = np.array(values, dtype)
     return {"dtype": dtype, "shape": list(made.shape), "data": b64encode(made.tobytes()).decode()}
@@ -79,7 +67,7 @@ def test_start_says_what_the_adapter_is(adapter: Write) -> None:
     path = adapter('dialect = "torch"\ndef nll_loss(log_probs, target, *, reduction="mean"): ...\n')
     (reply,), _, _ = talk(start({"path": str(path)}))
 
-    expected = {"parameters": ["reduction"], "vjp": False, "vjp_parameters": None, "autodiff": False}
+    expected = {"parameters": ["reduction"], "derivatives": {}, "autodiff": False}
     assert ("numpy", "torch", "numpy", np.__version__) == tuple(
         reply[name] for name in ("framework", "dialect", "package", "package_version")
     )
@@ -129,7 +117,7 @@ def test_vjp_states_its_own_parameters(adapter: Write) -> None:
     source = "def cross_entropy(a, b, *, weight=None): ...\ndef cross_entropy_vjp(c, a, b): ...\n"
     (reply,), _, _ = talk(start({"path": str(adapter(source))}))
 
-    expected = {"parameters": ["weight"], "vjp": True, "vjp_parameters": [], "autodiff": False}
+    expected = {"parameters": ["weight"], "derivatives": {"gradient": []}, "autodiff": False}
     assert expected == reply["operations"]["cross_entropy"]
 
 
@@ -220,6 +208,193 @@ def test_vjp_is_preferred_to_autodiff(adapter: Write) -> None:
     path = adapter('framework = "torch"\n' + source)
 
     assert array([[7.0, 7.0]]) == only_case(path, question="gradient", cotangent=array(2.0))["answer"]
+
+
+def test_every_derivative_of_its_own_is_offered(adapter: Write) -> None:
+    names = ("vjp", "vjp_target", "vjp_linear_weight", "hvp", "jvp")
+    source = "".join(f"def cross_entropy_{name}(*arrays, weight=None): ...\n" for name in names)
+    (reply,), _, _ = talk(start({"path": str(adapter("def cross_entropy(a, b): ...\n" + source))}))
+
+    questions = ("gradient", "gradient-target", "gradient-linear_weight", "hessian", "tangent")
+    assert {question: ["weight"] for question in questions} == reply["operations"]["cross_entropy"]["derivatives"]
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "expected"),
+    [
+        ("gradient-b", "vjp_b(cotangent, a, b)", [2.0, 1.5, 0.0]),
+        ("hessian", "hvp(cotangent, direction, a, b)", [2.0, 3.0, 1.5, 0.0]),
+        ("tangent", "jvp(direction, a, b)", [3.0, 1.5, 0.0]),
+    ],
+)
+def test_derivative_gets_what_it_takes_before_the_inputs(
+    adapter: Write, question: str, name: str, expected: list[float]
+) -> None:
+    taken = name[name.index("(") + 1 : -1]
+    path = adapter(
+        "import numpy\ndef cross_entropy(a, b): ...\n"
+        f"def cross_entropy_{name}: return numpy.array([each.flat[0] for each in ({taken})], 'float32')\n"
+    )
+    more = {"question": question, "cotangent": array(2.0), "direction": array([[3.0, 4.0]])}
+
+    assert array(expected) == only_case(path, **more)["answer"]
+
+
+@pytest.mark.parametrize(
+    ("question", "ending"),
+    [("gradient-target", "_vjp_target"), ("hessian", "_hvp"), ("tangent", "_jvp")],
+)
+def test_derivative_that_nobody_gives_is_unsupported(adapter: Write, question: str, ending: str) -> None:
+    path = adapter("def cross_entropy(logits, target): return logits.sum()\n")
+    reply = only_case(path, question=question, cotangent=array(1.0), direction=array([[1.0, 0.0]]))
+
+    assert f"no {question}: cross_entropy has no {ending}, and its framework no autodiff" == reply["reason"]
+
+
+@pytest.mark.parametrize("framework", [pytest.param(name, marks=needs(name)) for name in ("torch", "jax")])
+@pytest.mark.parametrize(
+    ("question", "which", "expected"),
+    [
+        ("gradient", 0, [[12.0, 24.0]]),
+        ("gradient-target", 1, [[2.0, 8.0]]),
+        ("hessian", 0, [[36.0, 48.0]]),
+        ("tangent", 0, 66.0),
+    ],
+)
+def test_framework_differentiates(
+    adapter: Write, framework: str, question: str, which: int, expected: list[list[float]] | float
+) -> None:
+    path = adapter(f'framework = "{framework}"\ndef cross_entropy(x, y): return (x**2 * y).sum()\n')
+    inputs = [array([[1.0, 2.0]]), array([[3.0, 3.0]])]
+    more = {"question": question, "which": which, "cotangent": array(2.0), "direction": array([[3.0, 4.0]])}
+
+    assert array(expected) == only_case(path, inputs=inputs, **more)["answer"]
+
+
+@needs("torch")
+def test_loss_whose_gradient_is_written_by_hand_has_no_hessian(adapter: Write) -> None:
+    path = adapter(
+        "import torch\nframework = 'torch'\n"
+        "class Square(torch.autograd.Function):\n"
+        "    @staticmethod\n    def forward(context, x): context.x = x.detach(); return (x * x).sum()\n"
+        "    @staticmethod\n    def backward(context, cotangent): return 2 * context.x * cotangent\n"
+        "def cross_entropy(logits, target): return Square.apply(logits)\n"
+    )
+    reply = only_case(path, question="hessian", cotangent=array(1.0), direction=array([[1.0, 0.0]]))
+
+    assert ("unsupported", "no hessian: RuntimeError") == (reply["outcome"], reply["reason"][:24])
+
+
+def test_transform_that_the_framework_lacks_is_unsupported(adapter: Write) -> None:
+    path = adapter("def cross_entropy(logits, target): return logits.sum()\n")
+
+    assert "numpy has no vmap" == only_case(path, transform="vmap")["reason"]
+
+
+@pytest.mark.parametrize("framework", [pytest.param(name, marks=needs(name)) for name in ("torch", "jax")])
+def test_vmap_answers_slice_by_slice(adapter: Write, framework: str) -> None:
+    path = adapter(f'framework = "{framework}"\ndef cross_entropy(x, y): assert x.ndim == 1; return (x * y).sum()\n')
+    inputs = [array([[1.0, 2.0], [3.0, 4.0]]), array([[1.0, 1.0], [2.0, 2.0]])]
+
+    assert array([3.0, 14.0]) == only_case(path, inputs=inputs, transform="vmap")["answer"]
+
+
+@pytest.mark.parametrize("framework", [pytest.param(name, marks=needs(name)) for name in ("torch", "jax")])
+def test_loss_that_looks_at_values_has_no_vmap(adapter: Write, framework: str) -> None:
+    source = "def cross_entropy(x, y):\n    if (x < 0).any(): raise ValueError\n    return x.sum()\n"
+    reply = only_case(adapter(f'framework = "{framework}"\n' + source), transform="vmap")
+
+    assert ("unsupported", "no vmap: ") == (reply["outcome"], reply["reason"][:9])
+
+
+@needs("torch")
+def test_own_derivative_is_transformed_too(adapter: Write) -> None:
+    source = "def cross_entropy(a, b): ...\ndef cross_entropy_vjp(c, a, b): assert a.ndim == 1; return a * c\n"
+    more: dict[str, Any] = {"question": "gradient", "cotangent": array([2.0, 3.0]), "transform": "vmap"}
+    more |= {"inputs": [array([[1.0, 2.0], [3.0, 4.0]]), array([[0.0, 0.0], [0.0, 0.0]])]}
+
+    assert array([[2.0, 4.0], [9.0, 12.0]]) == only_case(adapter('framework = "torch"\n' + source), **more)["answer"]
+
+
+def test_first_input_goes_through_the_other_loss(adapter: Write) -> None:
+    path = adapter(
+        "def nll_loss(a, *, factor): return a * factor\ndef cross_entropy(a, b, *, power): return a**power + b\n"
+    )
+    after = {"operation": "nll_loss", "parameters": {"factor": 2.0}}
+    inputs = [array([1.0, 3.0]), array([1.0, 1.0])]
+
+    assert array([5.0, 37.0]) == only_case(path, inputs=inputs, parameters={"power": 2}, after=after)["answer"]
+
+
+@pytest.mark.parametrize(("which", "expected"), [(0, [60.0]), (1, [5.0])])
+def test_own_gradients_of_two_losses_are_chained(adapter: Write, which: int, expected: list[float]) -> None:
+    path = adapter(
+        "def nll_loss(a, *, factor): return a * factor\n"
+        "def nll_loss_vjp(c, a, *, factor): return c * factor\n"
+        "def cross_entropy(a, b): return a * a + b\n"
+        "def cross_entropy_vjp(c, a, b): return c * 2 * a\n"
+        "def cross_entropy_vjp_b(c, a, b): return c\n"
+    )
+    more: dict[str, Any] = {
+        "question": "gradient-b" if which else "gradient",
+        "which": which,
+        "cotangent": array([5.0]),
+    }
+    more |= {"inputs": [array([1.5]), array([1.0])], "after": {"operation": "nll_loss", "parameters": {"factor": 2.0}}}
+
+    assert array(expected) == only_case(path, **more)["answer"]
+
+
+@needs("torch")
+def test_two_losses_are_differentiated_as_one(adapter: Write) -> None:
+    source = "def nll_loss(a): return a * a\ndef cross_entropy(a, b): return (a * b).sum()\n"
+    more: dict[str, Any] = {
+        "question": "gradient",
+        "cotangent": array(1.0),
+        "after": {"operation": "nll_loss", "parameters": {}},
+    }
+    more |= {"inputs": [array([1.0, 2.0]), array([3.0, 4.0])]}
+
+    assert array([6.0, 16.0]) == only_case(adapter('framework = "torch"\n' + source), **more)["answer"]
+
+
+def test_first_loss_that_is_not_offered_is_unsupported(adapter: Write) -> None:
+    path = adapter("def cross_entropy(logits, target): return logits.sum()\n")
+    reply = only_case(path, after={"operation": "nll_loss", "parameters": {}})
+
+    assert "nll_loss is not offered" == reply["reason"]
+
+
+def test_positions_answer_with_these_elements(adapter: Write) -> None:
+    path = adapter("import numpy\ndef cross_entropy(logits, target): return numpy.arange(6.0).reshape(2, 3).T\n")
+    reply = only_case(path, positions=[0, 1, 5, 6])
+
+    assert (array([0.0, 3.0, 5.0], "float64"), [3, 2]) == (reply["answer"], reply["of"])
+
+
+def test_positions_of_what_is_no_array_are_null(adapter: Write) -> None:
+    reply = only_case(FAKES / "wrong_type.py", positions=[0])
+
+    assert (None, "expected a numpy array or a number, got str") == (reply["answer"], reply["reason"])
+
+
+@pytest.mark.parametrize("framework", ["numpy", pytest.param("torch", marks=needs("torch"))])
+def test_expanded_input_is_never_copied(adapter: Write, framework: str) -> None:
+    rows = 1 << 40
+    path = adapter(f'framework = "{framework}"\ndef cross_entropy(logits, target): return logits\n')
+    huge = array([1.5, 2.5]) | {"shape": [rows, 2], "strides": [0, 4], "offset": 0}
+    reply = only_case(path, inputs=[huge, array([0], "int64")], positions=[0, 2 * rows - 1])
+
+    assert (array([1.5, 2.5]), [rows, 2]) == (reply["answer"], reply["of"])
+
+
+@needs("jax")
+def test_jax_refuses_to_copy_a_huge_input(adapter: Write) -> None:
+    path = adapter('framework = "jax"\ndef cross_entropy(logits, target): return logits\n')
+    huge = array([1.5]) | {"shape": [2**31 + 1], "strides": [0], "offset": 0}
+    reply = only_case(path, inputs=[huge, array([0], "int64")], positions=[0])
+
+    assert "jax has no strides, and a copy of 2147483649 elements is not made" == reply["reason"]
 
 
 def test_gradient_without_vjp_and_autodiff_is_unsupported(adapter: Write) -> None:

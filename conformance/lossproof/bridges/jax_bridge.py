@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,15 @@ import numpy as np  # jax depends on numpy and ml_dtypes
 from ml_dtypes import bfloat16
 
 AUTODIFF = True
+TRANSFORMS = ("vmap", "jit")
 
 NAMES = ("float16", "float32", "float64", "bool")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 DTYPES: Dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in NAMES + INTEGERS}
 DTYPES["bfloat16"] = np.dtype(bfloat16)
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+LARGEST_COPY = 2**31  # elements
 
 # The device that `start` was asked for: a worker serves one.
 _device: Any = None
@@ -63,9 +67,14 @@ def flushes_to_zero() -> bool:
 def from_buffer(
     dtype: str, shape: Sequence[int], strides: Optional[Sequence[int]], offset: int, buffer: bytearray
 ) -> jax.Array:
-    """An array on the device. JAX arrays have no strides: what is strided or misaligned becomes a C-ordered copy."""
+    """An array on the device. JAX arrays have no strides: what is strided or misaligned becomes a C-ordered copy.
+
+    Raises NotImplementedError where that copy would be huge.
+    """
     if dtype not in DTYPES:
         raise NotImplementedError("jax has no %s" % dtype)
+    if math.prod(shape) > LARGEST_COPY:
+        raise NotImplementedError("jax has no strides, and a copy of %d elements is not made" % math.prod(shape))
     view: np.ndarray[Any, Any] = np.ndarray(shape, DTYPES[dtype], buffer, offset, strides)
     array: jax.Array = jax.device_put(view.copy(), _device)
     return array
@@ -90,21 +99,106 @@ def value(function: Callable[..., Any], inputs: Sequence[Any], parameters: Mappi
     return jax.block_until_ready(function(*inputs, **parameters))  # type: ignore[no-untyped-call]  # jax leaves it so
 
 
-def gradient(
-    function: Callable[..., Any], inputs: Sequence[Any], parameters: Mapping[str, Any], which: int, cotangent: Any
-) -> Any:
-    """The cotangent pulled back to the which-th input, by reverse mode; the others are constants."""
+def elements(answer: Any, positions: Sequence[int]) -> Tuple[Tuple[int, ...], Any]:
+    """The shape of an answer, and its elements at these positions in C order; those past its end are left out.
 
-    def of_one(prediction: Any) -> Any:
-        arguments: List[Any] = list(inputs)
-        arguments[which] = prediction
-        return function(*arguments, **parameters)
+    Raises TypeError for what is no array or number.
+    """
+    if not isinstance(answer, jax.Array):
+        to_bytes(answer)
+    array = jnp.atleast_1d(answer)
+    places = np.array([place for place in positions if place < array.size], np.intp)
+    return np.shape(answer), array[np.unravel_index(places, array.shape)]
 
-    answer, pull_back = jax.vjp(of_one, inputs[which])
+
+def gradient(function: Callable[..., Any], which: int, transform: Optional[str]) -> Callable[..., Any]:
+    """Pulls a cotangent back to the which-th input, by reverse mode; the others are constants."""
+    return pull_of(function, which) if transform is None else transformed(pull_of(function, which), transform)
+
+
+def hessian(function: Callable[..., Any], which: int, transform: Optional[str]) -> Callable[..., Any]:
+    """The derivative of the gradient along a direction of the which-th input: forward mode over reverse mode."""
+    pull = pull_of(function, which)
+
+    def product(cotangent: Any, direction: Any, *inputs: Any, **parameters: Any) -> Any:
+        def pulled(array: Any) -> Any:
+            return pull(cotangent, *inputs[:which], array, *inputs[which + 1 :], **parameters)
+
+        return jax.jvp(pulled, (inputs[which],), (direction,))[1]
+
+    return product if transform is None else transformed(product, transform)
+
+
+def tangent(function: Callable[..., Any], which: int, transform: Optional[str]) -> Callable[..., Any]:
+    """Pushes a direction of the which-th input forward."""
+
+    def push(direction: Any, *inputs: Any, **parameters: Any) -> Any:
+        answer, pushed = jax.jvp(of_one(function, which, inputs, parameters), (inputs[which],), (direction,))
+        check_array(answer)
+        return pushed
+
+    return push if transform is None else transformed(push, transform)
+
+
+def pull_of(function: Callable[..., Any], which: int) -> Callable[..., Any]:
+    """The gradient for the which-th input, of the cotangent, the inputs and the parameters."""
+
+    def pull(cotangent: Any, *inputs: Any, **parameters: Any) -> Any:
+        answer, pull_back = jax.vjp(of_one(function, which, inputs, parameters), inputs[which])
+        check_array(answer)
+        return pull_back(cotangent.astype(answer.dtype))[0]
+
+    return pull
+
+
+def of_one(
+    function: Callable[..., Any], which: int, inputs: Sequence[Any], parameters: Mapping[str, Any]
+) -> Callable[[Any], Any]:
+    """The function of its which-th input alone."""
+
+    def call(array: Any) -> Any:
+        return function(*inputs[:which], array, *inputs[which + 1 :], **parameters)
+
+    return call
+
+
+def check_array(answer: Any) -> None:
+    """Raises TypeError for what cannot be differentiated."""
     if not isinstance(answer, jax.Array):
         raise TypeError("expected a jax array to differentiate, got %s" % type(answer).__name__)
-    (pulled,) = pull_back(cotangent.astype(answer.dtype))
-    return jax.block_until_ready(pulled)  # type: ignore[no-untyped-call]  # jax leaves it so
+
+
+def transformed(function: Callable[..., Any], transform: str) -> Callable[..., Any]:
+    """The function through jax.vmap over the first axis of every input, or through jax.jit.
+
+    Parameters are shared by vmap; those that are no arrays are static for jit.
+    """
+    return mapped(function) if transform == "vmap" else compiled(function)
+
+
+def mapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of every slice along the first axis."""
+
+    def call(*arrays: Any, **parameters: Any) -> Any:
+        return jax.vmap(lambda *slices: function(*slices, **parameters))(*arrays)
+
+    return call
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled for each shape and each value of the parameters that are no arrays."""
+
+    def traced(static: Tuple[Tuple[str, Any], ...], named: Mapping[str, Any], *arrays: Any) -> Any:
+        return function(*arrays, **dict(static), **named)
+
+    jitted = jax.jit(traced, static_argnums=0)
+
+    def call(*arrays: Any, **parameters: Any) -> Any:
+        named = {name: value for name, value in parameters.items() if isinstance(value, jax.Array)}
+        static = tuple((name, value) for name, value in parameters.items() if name not in named)
+        return jitted(static, named, *arrays)
+
+    return call
 
 
 def device_of(answer: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 AUTODIFF = False
+TRANSFORMS: Tuple[str, ...] = ()
 
 NAMES = ("float16", "float32", "float64", "bool")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -72,11 +73,17 @@ def value(function: Callable[..., Any], inputs: Sequence[Any], parameters: Mappi
     return function(*inputs, **parameters)
 
 
-def gradient(
-    function: Callable[..., Any], inputs: Sequence[Any], parameters: Mapping[str, Any], which: int, cotangent: Any
-) -> Any:
-    """Always raises NotImplementedError: a gradient in NumPy is a `_vjp` of the adapter."""
-    raise NotImplementedError("numpy has no autodiff")
+def elements(answer: Any, positions: Sequence[int]) -> Tuple[Tuple[int, ...], Any]:
+    """The shape of an answer, and its elements at these positions in C order; those past its end are left out.
+
+    Raises TypeError for what is no array or number.
+    """
+    if not isinstance(answer, (np.ndarray, np.generic)):
+        to_bytes(answer)
+    array = np.atleast_1d(answer)
+    places = np.array([place for place in positions if place < array.size], np.intp)
+    # Not through a flat copy, which may not fit beside the array.
+    return np.shape(answer), array[np.unravel_index(places, array.shape)]
 
 
 def device_of(answer: Any) -> str:  # noqa: ARG001  # NumPy knows one device

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import math
+import os
+import shutil
 import struct
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+import sys
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 
 AUTODIFF = True
+TRANSFORMS = ("vmap", "jit", "autocast")
 
 NAMES = ("float16", "bfloat16", "float32", "float64", "bool")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -64,7 +69,7 @@ def from_buffer(
     if dtype not in DTYPES:
         raise NotImplementedError("torch has no %s" % dtype)
     kind = DTYPES[dtype]
-    if not buffer:
+    if not math.prod(shape):
         return torch.empty(shape, dtype=kind, device=_device)
     # A copy: frombuffer aligns to no more than bytearray does, and its storage cannot be resized.
     if strides is None and not offset:
@@ -122,22 +127,147 @@ def value(function: Callable[..., Any], inputs: Sequence[Any], parameters: Mappi
     return answer
 
 
-def gradient(
-    function: Callable[..., Any], inputs: Sequence[Any], parameters: Mapping[str, Any], which: int, cotangent: Any
-) -> Any:
-    """The cotangent pulled back to the which-th input, by autograd; nothing else requires a gradient.
+def elements(answer: Any, positions: Sequence[int]) -> Tuple[Tuple[int, ...], Any]:
+    """The shape of an answer, and its elements at these positions in C order; those past its end are left out.
 
-    An answer that does not depend on that input raises, as it does in training.
+    Raises TypeError for what is no tensor or number.
     """
-    leaves: List[Any] = list(inputs)
-    leaf = leaves[which] = inputs[which].detach().requires_grad_()
-    answer = function(*leaves, **parameters)
+    if not isinstance(answer, torch.Tensor):
+        to_bytes(answer)
+        answer = torch.tensor(answer, dtype=torch.float64)
+    tensor = answer if answer.dim() else answer.reshape(1)
+    places = torch.tensor([place for place in positions if place < tensor.numel()], dtype=torch.int64)
+    # Not through a flat copy, which may not fit beside the tensor.
+    return tuple(answer.shape), tensor[torch.unravel_index(places, tensor.shape)]
+
+
+def gradient(function: Callable[..., Any], which: int, transform: Optional[str]) -> Callable[..., Any]:
+    """Pulls a cotangent back to the which-th input, by autograd; nothing else requires a gradient.
+
+    What is compiled or cast is the loss, what is mapped is its gradient. An answer that does not depend on the input
+    raises, as it does in training.
+    """
+    if transform == "vmap":
+        return mapped(pull_of(function, which))
+    loss = function if transform is None else transformed(function, transform)
+
+    def pull(cotangent: Any, *inputs: Any, **parameters: Any) -> Any:
+        leaf, answer = traced(loss, which, inputs, parameters)
+        return torch.autograd.grad(answer, leaf, cotangent.to(answer.dtype))[0]
+
+    return pull
+
+
+def hessian(function: Callable[..., Any], which: int, transform: Optional[str]) -> Callable[..., Any]:
+    """The derivative of the gradient along a direction of the which-th input: reverse mode twice."""
+    if transform in ("vmap", "jit"):
+        # What torch.compile has compiled it differentiates only once; both take functions of torch.func.
+        return transformed(product_of(function, which), transform)
+    loss = function if transform is None else transformed(function, transform)
+
+    def product(cotangent: Any, direction: Any, *inputs: Any, **parameters: Any) -> Any:
+        leaf, answer = traced(loss, which, inputs, parameters)
+        (pulled,) = torch.autograd.grad(answer, leaf, cotangent.to(answer.dtype), create_graph=True)
+        return torch.autograd.grad(pulled, leaf, direction)[0]
+
+    return product
+
+
+def tangent(function: Callable[..., Any], which: int, transform: Optional[str]) -> Callable[..., Any]:
+    """Pushes a direction of the which-th input forward."""
+    loss = autocast(function) if transform == "autocast" else function
+
+    def push(direction: Any, *inputs: Any, **parameters: Any) -> Any:
+        return torch.func.jvp(of_one(loss, which, inputs, parameters), (inputs[which],), (direction,))[1]
+
+    return transformed(push, transform) if transform in ("vmap", "jit") else push
+
+
+def traced(
+    function: Callable[..., Any], which: int, inputs: Sequence[Any], parameters: Mapping[str, Any]
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """The which-th input as a leaf of autograd's graph, and the answer."""
+    leaf = inputs[which].detach().requires_grad_()
+    answer = of_one(function, which, inputs, parameters)(leaf)
     if not isinstance(answer, torch.Tensor):
         raise TypeError("expected a torch tensor to differentiate, got %s" % type(answer).__name__)
-    (pulled,) = torch.autograd.grad(answer, leaf, cotangent.to(answer.dtype))
-    if _device.type == "cuda":
-        torch.cuda.synchronize(_device)
-    return pulled
+    return leaf, answer
+
+
+def pull_of(function: Callable[..., Any], which: int) -> Callable[..., Any]:
+    """The gradient for the which-th input, of the cotangent, the inputs and the parameters, for torch.func."""
+
+    def pull(cotangent: Any, *inputs: Any, **parameters: Any) -> Any:
+        answer, pull_back, *_ = torch.func.vjp(of_one(function, which, inputs, parameters), inputs[which])
+        return pull_back(cotangent.to(answer.dtype))[0]
+
+    return pull
+
+
+def product_of(function: Callable[..., Any], which: int) -> Callable[..., Any]:
+    """The derivative of the gradient along a direction, for torch.func."""
+    pull = pull_of(function, which)
+
+    def product(cotangent: Any, direction: Any, *inputs: Any, **parameters: Any) -> Any:
+        def pulled(array: Any) -> Any:
+            return pull(cotangent, *inputs[:which], array, *inputs[which + 1 :], **parameters)
+
+        return torch.func.vjp(pulled, inputs[which])[1](direction)[0]
+
+    return product
+
+
+def of_one(
+    function: Callable[..., Any], which: int, inputs: Sequence[Any], parameters: Mapping[str, Any]
+) -> Callable[[Any], Any]:
+    """The function of its which-th input alone."""
+
+    def call(array: Any) -> Any:
+        return function(*inputs[:which], array, *inputs[which + 1 :], **parameters)
+
+    return call
+
+
+def transformed(function: Callable[..., Any], transform: str) -> Callable[..., Any]:
+    """The function through torch.func.vmap over the first axis of every input, torch.compile or torch.autocast."""
+    return {"vmap": mapped, "jit": compiled, "autocast": autocast}[transform](function)
+
+
+def mapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of every slice along the first axis; parameters are shared."""
+
+    def call(*arrays: Any, **parameters: Any) -> Any:
+        return torch.func.vmap(lambda *slices: function(*slices, **parameters))(*arrays)
+
+    return call
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function through torch.compile with its default backend. NotImplementedError where that cannot compile."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if _device.type == "cpu" and shutil.which(compiler) is None:
+        raise NotImplementedError("torch.compile needs a C++ compiler, found no %s" % compiler)
+    if _device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise NotImplementedError("torch.compile needs triton on %s, found none" % _device.type)
+    # After some shapes of one piece of code torch gives up and runs it as it is: each function is compiled anew.
+    torch.compiler.reset()
+
+    # A function of torch itself would not be compiled.
+    def call(*arrays: Any, **parameters: Any) -> Any:
+        return function(*arrays, **parameters)
+
+    return torch.compile(call)
+
+
+def autocast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function under torch.autocast to the inputs' own half dtype, else to bfloat16."""
+
+    def call(*arrays: Any, **parameters: Any) -> Any:
+        halves = [array.dtype for array in arrays if array.dtype in (torch.bfloat16, torch.float16)]
+        with torch.autocast(_device.type, dtype=halves[0] if halves else torch.bfloat16):
+            return function(*arrays, **parameters)
+
+    return call
 
 
 def device_of(answer: Any) -> str:

@@ -12,8 +12,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "list": ("list", "List implementations (and what installs them), operations and dialects; or cases."),
     "run": ("run", "Judge each IMPLEMENTATION on the golden spec."),
     "explain": ("explain", "Explain CASE: its formula, its inputs, what must come out, and what IMPLEMENTATION gives."),
+    "docs": ("docs", "Print what to do about a failure: all of it, or one TOPIC (loose, wrong, raised, …)."),
     "report": ("report", "Make a Markdown page from each RUN, a file of JSON lines or a folder with run.jsonl."),
     "new-adapter": ("new_adapter", "Write NAME.py, an adapter that runs as it is."),
+    "fuzz": ("fuzz", "Search for inputs that IMPLEMENTATION gets wrong; needs `pip install 'lossproof[oracle]'`."),
+    "strength": ("strength", "Judge the spec: run it against wrong losses, and show what catches which."),
     "spec": ("spec", "Compile and check the spec; needs `pip install 'lossproof[oracle]'`."),
     "completion": ("completion", "Print the completion script of SHELL."),
 }

@@ -13,7 +13,9 @@ from lossproof.cli.choose import NothingChosenError, choose_goldens
 from lossproof.cli.errors import usage_errors
 from lossproof.cli.run import complete_implementation
 from lossproof.frameworks import read_needs
+from lossproof.gate import NEVER_GATE
 from lossproof.implementations import UnknownImplementationError, find_implementation
+from lossproof.judge import Rules
 from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
 from lossproof.reports.reproduce import reproduction
@@ -48,7 +50,7 @@ def command(
 
     with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, OSError):
         spec = read_spec()
-        goldens = choose_goldens(Selection((case,)))
+        goldens = choose_goldens(Selection((case,), profile=None))
         _echo(_explain_case(goldens, spec))
         if name is None:
             _echo(line for golden in goldens for line in _answers(golden))
@@ -65,7 +67,7 @@ def command(
                 click.echo(f"lossproof: {name} does not offer {goldens[0].operation}", err=True)
                 sys.exit(4)
             for asked in session.ask(goldens):
-                _echo(_explain_answer(asked, session.rules(asked.golden.operation)[0]))
+                _echo(_explain_answer(asked, session.rules))
                 if asked.judgement.outcome is not Outcome.UNSUPPORTED:
                     _echo(_script(asked.golden, spec, implementation.adapter or {}))
 
@@ -116,15 +118,27 @@ def _shown(stored: object) -> str:
 def _inputs(golden: Golden) -> Iterator[str]:
     yield ""
     yield golden.id
-    for name, stored in (*golden.inputs.items(), *golden.parameters.items()):
-        yield from _wrapped(f"{name} = {_shown(stored)}")
-    if golden.cotangent is not None:
-        yield from _wrapped(f"cotangent = {_shown(golden.cotangent)}")
+    if golden.copies > 1:
+        yield from _wrapped(f"every input {golden.copies} times along its first axis, with stride 0")
+    if golden.transform:
+        yield from _wrapped(f"through {golden.transform}")
+    yield from _stated({**golden.inputs, **golden.parameters}, golden)
+    for number, part in enumerate(golden.calls):
+        after = f" after {part.after}" if part.after else ""
+        yield from _wrapped(f"call {number}: {part.operation}{after}")
+        own = {name: value for name, value in part.inputs.items() if value != golden.inputs.get(name)}
+        yield from _stated({**own, **part.parameters}, part)
+
+
+def _stated(tensors: Mapping[str, object], golden: Golden) -> Iterator[str]:
+    for name, stored in (*tensors.items(), ("cotangent", golden.cotangent), ("direction", golden.direction)):
+        if stored is not None or name in golden.parameters:
+            yield from _wrapped(f"{name} = {_shown(stored)}")
 
 
 def _answers(golden: Golden) -> Iterator[str]:
     yield from _inputs(golden)
-    for part in golden.calls or (golden,):
+    for part in golden.parts:
         for answer in part.answers:
             rules = ", ".join(f"{name}: {value}" for name, value in answer["rules"].items())
             where = f" where {rules}" if rules else ""
@@ -141,11 +155,11 @@ def _wrapped(line: str) -> list[str]:
     return textwrap.wrap(line, 80, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
 
 
-def _explain_answer(asked: Asked, rules: Mapping[str, str]) -> Iterator[str]:
+def _explain_answer(asked: Asked, rules: Mapping[str, Rules]) -> Iterator[str]:
 
     golden, judgement = asked.golden, asked.judgement
     yield from _inputs(golden)
-    yield f"  outcome: {judgement.outcome}" + (" (hazard: never gates)" if asked.kind == "hazard" else "")
+    yield f"  outcome: {judgement.outcome}" + (f" ({asked.kind}: never gates)" if asked.kind in NEVER_GATE else "")
     if judgement.reason:
         yield f"  {judgement.reason}"
     if judgement.fingerprint:

@@ -33,7 +33,7 @@ def command(as_json: bool, globs: tuple[str, ...]) -> None:
 
 def _cases(globs: tuple[str, ...], as_json: bool) -> list[str]:
 
-    seen = {golden.case: golden for golden in select(Selection(globs))}
+    seen = {golden.case: golden for golden in select(Selection(globs, profile=None))}
     if as_json:
         return [
             json.dumps({"case": name, "kind": golden.kind, "why": golden.why}, ensure_ascii=False)

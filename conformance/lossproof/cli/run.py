@@ -25,12 +25,14 @@ from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
 from lossproof.record import Record, Run, Subject, to_line
 from lossproof.reports.text import show
-from lossproof.run import Selection, read_spec, run_all, run_header
+from lossproof.run import Profile, Selection, read_spec, run_all, run_header
 from lossproof.spec.errors import SpecError
 
 DTYPE_NAMES = ("float64", "float32", "bfloat16", "float16")
+PROFILE_NAMES = ("quick", "default", "huge")
 GRADE_NAMES = ("accurate", "stable", "loose")
 _TIMEOUT = 60.0
+_HUGE_TIMEOUT = 900.0
 
 
 def complete_implementation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
@@ -42,6 +44,13 @@ def complete_implementation(ctx: click.Context, param: click.Parameter, incomple
 @click.argument("names", nargs=-1, metavar="[IMPLEMENTATION]...", shell_complete=complete_implementation)
 @click.option("--cases", multiple=True, metavar="GLOB", help="Only cases whose ids match; may be repeated.")
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(DTYPE_NAMES), help="Only goldens of this dtype.")
+@click.option(
+    "--profile",
+    default="default",
+    show_default=True,
+    type=click.Choice(PROFILE_NAMES),
+    help="quick: few goldens that catch every known mutant. huge: results of more than 2^31 elements.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where it runs: cpu, cuda, cuda:1, …")
 @click.option(
     "--require",
@@ -59,7 +68,7 @@ def complete_implementation(ctx: click.Context, param: click.Parameter, incomple
     type=click.FloatRange(min=0, min_open=True),
     default=_TIMEOUT,
     show_default=True,
-    help="Seconds for one golden.",
+    help="Seconds for one golden; 900 for a huge one unless stated.",
 )
 @click.option("--output", metavar="FOLDER", help="Keep the run in FOLDER/run.jsonl.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON lines instead of text.")
@@ -67,6 +76,7 @@ def command(
     names: tuple[str, ...],
     cases: tuple[str, ...],
     dtypes: tuple[str, ...],
+    profile: Profile,
     device: str,
     require: str,
     operation: str | None,
@@ -111,10 +121,10 @@ def command(
         for implementation in implementations:
             if implementation.known_path:
                 read_known(implementation.known_path)
-        goldens = choose_goldens(Selection(cases, dtypes or DTYPES))
-        header = {**run_header(), "cases": list(cases), "dtypes": list(dtypes), "device": device}
+        goldens = choose_goldens(Selection(cases, dtypes or DTYPES, profile))
+        header = {**run_header(), "cases": list(cases), "dtypes": list(dtypes), "profile": profile, "device": device}
         with _Sink(_open(output), header, as_json=as_json) as sink:
-            items = run_all(implementations, goldens, spec, _limits(timeout))
+            items = run_all(implementations, goldens, spec, _limits(timeout, profile))
             interrupted = _take(items, sink, implementations)
         finished = Run(header, tuple(sink.subjects), tuple(sink.records))
         verdicts = decide(finished, Outcome(require))
@@ -190,9 +200,11 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _limits(timeout: float) -> Limits:
-    """The first golden of a process may compile and load for longer, unless a time was stated."""
-    return Limits() if timeout == _TIMEOUT else Limits(golden=timeout, first=timeout)
+def _limits(timeout: float, profile: Profile) -> Limits:
+    """The first golden of a process may compile and load for longer, a huge one may too, unless a time was stated."""
+    if timeout != _TIMEOUT:
+        return Limits(golden=timeout, first=timeout)
+    return Limits(golden=_HUGE_TIMEOUT, first=_HUGE_TIMEOUT) if profile == "huge" else Limits()
 
 
 def _open(folder: str | None) -> TextIO | None:

@@ -14,6 +14,10 @@ from lossproof.numerics import FORMATS, HALF_DTYPES
 Bound = Any  # float, or arb where magnitudes come near the largest binary64 number
 
 
+_SMALL_EXPONENT = 1.0
+_LARGEST_EXPONENT = 600.0  # whose power, over u, is still a binary64 number
+
+
 class PrecisionTooLowError(ArithmeticError):
     """A sign or a comparison is not decided at this precision."""
 
@@ -37,6 +41,8 @@ class Arithmetic:
         # The least number that rounds to infinity.
         self.threshold = (2 - arb(2) ** -layout.precision) * arb(2) ** (layout.max_exponent - 1)
         self.half = self.dtype in HALF_DTYPES
+        # Sums in half dtypes belong in float32, whose range counts there.
+        self.sum_threshold = self.threshold if not self.half else arb(2) ** FORMATS["float32"].max_exponent
         # A running sum kept in float32 is a known weakness; one kept in a half dtype is wrong.
         self.running = FORMATS["float32"].unit_roundoff / FORMATS[self.dtype].unit_roundoff if self.half else 1.0
         ctx.prec = self.precision
@@ -151,11 +157,22 @@ class Quantity:
         return Quantity(
             arithmetic,
             value,
-            size * (2 + self.rounding),
+            2 * size + self._grown(value),
             1 + size * self.underflow,
             size * self.weakness,
             overflowed=self.overflowed,
         )
+
+    def _grown(self, power: arb) -> Bound:
+        """What the error of an exponent makes of e to it, in u: e^a (e^(uE) - 1) / u, about e^a E where uE is small."""
+        arithmetic = self.arithmetic
+        u = FORMATS[arithmetic.dtype].unit_roundoff
+        if arithmetic.wide:
+            return abs(power) * (arb(u) * self.rounding).expm1() / u
+        lost = u * self.rounding
+        if lost <= _SMALL_EXPONENT:
+            return abs(float(power)) * (math.expm1(lost) / u)
+        return math.exp(min(float(self.value) + lost, _LARGEST_EXPONENT)) / u
 
     def log(self) -> Quantity:
         """The natural logarithm; good to one ulp, hence 2 u."""
@@ -184,6 +201,17 @@ class Quantity:
             overflowed=self.overflowed,
         )
 
+    def roughened(self, rounding: Bound) -> Quantity:
+        """The same number, for those who take more roundings on another common way to it."""
+        return Quantity(
+            self.arithmetic,
+            self.value,
+            self.rounding + rounding,
+            self.underflow,
+            self.weakness,
+            overflowed=self.overflowed,
+        )
+
     def is_zero(self) -> bool:
         """Whether the number is exactly 0, by proof."""
         return isinstance(self.value, arb) and self.value.is_zero()
@@ -204,8 +232,11 @@ class Quantity:
         raise PrecisionTooLowError
 
 
-def total(terms: Sequence[Quantity], arithmetic: Arithmetic) -> Quantity:
-    """A sum of n terms, added pairwise: ⌈log2 n⌉ roundings of the terms; one term is exact, a zero adds nothing."""
+def total(terms: Sequence[Quantity], arithmetic: Arithmetic, copies: int = 1) -> Quantity:
+    """A sum of n terms, added pairwise: ⌈log2 n⌉ roundings of the terms; one term is exact, a zero adds nothing.
+
+    Each of `terms` comes `copies` times.
+    """
     value: arb | float = arb(0)
     size, rounding, underflow, weakness = (arithmetic.zero,) * 4
     nonzero = 0
@@ -216,27 +247,60 @@ def total(terms: Sequence[Quantity], arithmetic: Arithmetic) -> Quantity:
         rounding = rounding + term.rounding
         underflow = underflow + term.underflow
         weakness = weakness + term.weakness
+    if copies > 1:
+        value, nonzero = value * copies, nonzero * copies
+        size, rounding, underflow, weakness = (copies * each for each in (size, rounding, underflow, weakness))
     overflowed = any(term.overflowed for term in terms)
     if nonzero <= 1:
         return Quantity(arithmetic, value, rounding, underflow, weakness, overflowed=overflowed)
-    depth = min((len(terms) - 1).bit_length(), nonzero - 1)
+    depth = min((copies * len(terms) - 1).bit_length(), nonzero - 1)
     summed = Quantity(
         arithmetic,
         value,
         rounding + depth * size,
         underflow,
         weakness + arithmetic.running * nonzero * size,
-        overflowed=overflowed,
     )
-    if arithmetic.half:
-        # Sums in half dtypes belong in float32, and are excused from overflow.
-        summed.overflowed = overflowed
+    # Some order of adding leaves the range as soon as all terms together do.
+    summed.overflowed = overflowed or bool(arb(size) >= arithmetic.sum_threshold)
     return summed
 
 
-def mean(terms: Sequence[Quantity], weights: Iterable[Quantity], arithmetic: Arithmetic) -> Quantity:
+def product_sum(a: Sequence[Quantity], b: Sequence[Quantity], arithmetic: Arithmetic, copies: int = 1) -> Quantity:
+    """An element of a matrix product, Σ a_i b_i, each term `copies` times: n roundings of n terms, in any order.
+
+    No matrix product adds pairwise. Those of half dtypes multiply exactly, add in float32 and round once.
+    """
+    value: arb | float = arb(0)
+    size, rounding, underflow, weakness = (arithmetic.zero,) * 4
+    nonzero, overflowed = 0, False
+    for a_i, b_i in zip(a, b, strict=True):
+        term = _multiply(a_i.value, b_i.value)
+        value = _add(value, term)
+        first, second = arithmetic.magnitude(a_i.value), arithmetic.magnitude(b_i.value)
+        nonzero += not (a_i.is_zero() or b_i.is_zero())
+        size = size + first * second
+        rounding = rounding + second * a_i.rounding + first * b_i.rounding
+        underflow = underflow + second * a_i.underflow + first * b_i.underflow
+        weakness = weakness + second * a_i.weakness + first * b_i.weakness
+        overflowed = overflowed or a_i.overflowed or b_i.overflowed
+        overflowed = overflowed or (not arithmetic.half and arithmetic.overflows(term))
+    if copies > 1:
+        value, nonzero = value * copies, nonzero * copies
+        size, rounding, underflow, weakness = (copies * each for each in (size, rounding, underflow, weakness))
+    rounding = rounding + arithmetic.running * nonzero * size
+    if arithmetic.half:
+        rounding = rounding + arithmetic.magnitude(value)
+        # Whoever adds in the half dtype, even pairwise.
+        weakness = weakness + (nonzero.bit_length() + 1) * size
+    # Products of float16 cannot underflow in float32: only the last rounding can.
+    lost = nonzero if FORMATS[arithmetic.dtype].flushed else min(nonzero, 1)
+    return Quantity(arithmetic, value, rounding, underflow + lost, weakness, overflowed=overflowed)
+
+
+def mean(terms: Sequence[Quantity], weights: Iterable[Quantity], arithmetic: Arithmetic, copies: int = 1) -> Quantity:
     """Sum of `terms` over the sum of `weights`; a count is a sum of ones."""
-    return total(terms, arithmetic) / total(list(weights), arithmetic)
+    return total(terms, arithmetic, copies) / total(list(weights), arithmetic, copies)
 
 
 def _as_float(value: arb | float) -> float:

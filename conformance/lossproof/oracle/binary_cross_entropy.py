@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossproof.numerics import Floats, round_to
-from lossproof.oracle.arithmetic import Quantity
+from lossproof.oracle.arithmetic import Bound, Quantity
 from lossproof.oracle.labels import refuse_or_leave_open
 from lossproof.oracle.problem import Problem, UndefinedError
 from lossproof.oracle.rows import reduce, scales
@@ -33,7 +33,26 @@ def gradient(problem: Problem) -> list[Quantity]:
     """w c (p - y) / (p (1 - p)); a dialect that clamps the logarithm bounds the divisor from below."""
     p, y, w = _read(problem)
     one = problem.arithmetic.exact(1.0)
-    slopes = [(p_i - y_i) / _divisor(p_i * (one - p_i), problem) for p_i, y_i in zip(p, y, strict=True)]
+    gradients = []
+    for p_i, y_i, c in zip(p, y, scales(len(p), None, problem), strict=True):
+        slope = c * (p_i - y_i) / _divisor(p_i * (one - p_i), problem)
+        gradients.append(slope.weakened(_lost_term_by_term(p_i, y_i, c)))
+    return weighed(gradients, w)
+
+
+def _lost_term_by_term(p: Quantity, y: Quantity, c: Quantity) -> Bound:
+    """What (1 - y)/(1 - p) - y/p loses, which automatic differentiation of the value gives: both terms round."""
+    arithmetic = p.arithmetic
+    one = arithmetic.exact(1.0)
+    terms = [c * y / p, c * (one - y) / (one - p)]
+    return sum((arithmetic.magnitude(term.value) + term.rounding for term in terms), start=arithmetic.zero)
+
+
+def gradient_target(problem: Problem) -> list[Quantity]:
+    """w c (log(1 - p) - log p), for the target; where the logarithm is clamped the dialect says whether it is here."""
+    p, _, w = _read(problem)
+    one = problem.arithmetic.exact(1.0)
+    slopes = [_target_log(one - p_i, problem) - _target_log(p_i, problem) for p_i in p]
     return weighed([c * slope for c, slope in zip(scales(len(p), None, problem), slopes, strict=True)], w)
 
 
@@ -71,6 +90,14 @@ def _log(a: Quantity, factor: Quantity, problem: Problem) -> Quantity:
     if problem.rule("log_clamp") == "torch":
         return arithmetic.exact(CLAMPED_LOG)
     return arithmetic.exact(0.0) if factor.is_zero() else logarithm
+
+
+def _target_log(a: Quantity, problem: Problem) -> Quantity:
+    """log a, which stands alone in the gradient for the target."""
+    logarithm = a.log()
+    if logarithm.is_nan() or not logarithm.is_less(CLAMPED_LOG) or problem.rule("log_clamp") == "none":
+        return logarithm
+    return problem.arithmetic.exact(CLAMPED_LOG) if problem.rule("target_log_clamp") == "yes" else logarithm
 
 
 def _divisor(product: Quantity, problem: Problem) -> Quantity:

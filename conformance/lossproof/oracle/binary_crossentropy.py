@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lossproof.oracle.arithmetic import Quantity
-from lossproof.oracle.binary_cross_entropy_with_logits import logit_term, sigmoid
-from lossproof.oracle.categorical_crossentropy import smoothed
+from lossproof.oracle.binary_cross_entropy_with_logits import logit_slope, logit_term, target_slope
+from lossproof.oracle.categorical_crossentropy import kept_share, smoothed
 from lossproof.oracle.probabilities import Clipped, clip, refuse_clip_at_one
 from lossproof.oracle.problem import Problem
 from lossproof.oracle.rows import average, join, ones, split
@@ -27,11 +27,23 @@ def gradient(problem: Problem) -> list[Quantity]:
     for (row, targets), cotangent in zip(_rows(problem), problem.cotangents(), strict=True):
         c = cotangent / arithmetic.exact(float(len(row)))
         rows.append([c * slope for slope in slopes(row, targets, problem)])
-    return join(rows, problem.inputs["probs"].shape, _axis(problem))
+    return join(rows, problem.inputs["probs"].shape, problem.axis("probs"))
+
+
+def gradient_target(problem: Problem) -> list[Quantity]:
+    """(1 - eps) c / K times (log(1 - q) - log q), or times s(-x) - s(x) for logits; eps is the smoothing."""
+    arithmetic, keep = problem.arithmetic, kept_share(problem)
+    slopes = _logit_target_slopes if problem.parameters.get("from_logits") else _probability_target_slopes
+    rows = []
+    for (row, _), cotangent in zip(_rows(problem), problem.cotangents(), strict=True):
+        c = cotangent / arithmetic.exact(float(len(row)))
+        scaled = [c * slope for slope in slopes(row, problem)]
+        rows.append(scaled if keep is None else [keep * slope for slope in scaled])
+    return join(rows, problem.inputs["target"].shape, problem.axis("target"))
 
 
 def _rows(problem: Problem) -> list[tuple[list[Quantity], list[Quantity]]]:
-    arithmetic, axis = problem.arithmetic, _axis(problem)
+    arithmetic, axis = problem.arithmetic, problem.axis("probs")
     predictions = [[arithmetic.exact(x) for x in row] for row in split(problem.inputs["probs"], axis)]
     targets = [smoothed(row, 2, problem) for row in split(problem.inputs["target"], axis)]
     return list(zip(predictions, targets, strict=True))
@@ -64,14 +76,19 @@ def _slope(after: Clipped, y: Quantity, problem: Problem) -> Quantity:
 
 
 def _logit_slopes(x: list[Quantity], y: list[Quantity], problem: Problem) -> list[Quantity]:  # noqa: ARG001 - as above
-    return [sigmoid(x_j) - y_j for x_j, y_j in zip(x, y, strict=True)]
+    return [logit_slope(x_j, y_j) for x_j, y_j in zip(x, y, strict=True)]
+
+
+def _probability_target_slopes(p: list[Quantity], problem: Problem) -> list[Quantity]:
+    one = problem.arithmetic.exact(1.0)
+    return [(one - q).log() - q.log() for q in (after.probability for after in _clip(p, problem))]
+
+
+def _logit_target_slopes(x: list[Quantity], problem: Problem) -> list[Quantity]:  # noqa: ARG001 - as above
+    return [target_slope(x_j) for x_j in x]
 
 
 def _clip(p: list[Quantity], problem: Problem) -> list[Clipped]:
     for p_j in p:
         refuse_clip_at_one(p_j, problem)
     return clip(p, problem)
-
-
-def _axis(problem: Problem) -> int:
-    return int(problem.number("axis", -1)) % problem.inputs["probs"].ndim

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lossproof.oracle.arithmetic import Quantity, total
 from lossproof.oracle.probabilities import Clipped, clip, renormalised
 from lossproof.oracle.problem import Problem
-from lossproof.oracle.rows import join, log_softmax, split, times_log_probability
+from lossproof.oracle.rows import join, log_softmax, refuse_zero_times_infinity, split, times_log_probability
 
 
 def value(problem: Problem) -> list[Quantity]:
@@ -18,7 +18,20 @@ def gradient(problem: Problem) -> list[Quantity]:
     probs = problem.inputs["probs"]
     slope = _logits_gradient if problem.parameters.get("from_logits") else probability_gradient
     rows = [slope(row, y, c, problem) for (row, y), c in zip(_rows(problem), problem.cotangents(), strict=True)]
-    return join(rows, probs.shape, _axis(problem))
+    return join(rows, probs.shape, problem.axis("probs"))
+
+
+def gradient_target(problem: Problem) -> list[Quantity]:
+    """-(1 - eps) c log q_j, for the target; eps is the smoothing."""
+    keep = kept_share(problem)
+    rows = []
+    for (row, y), c in zip(_rows(problem), problem.cotangents(), strict=True):
+        logs = log_probabilities(row, problem)
+        for y_j, l in zip(y, logs, strict=True):
+            refuse_zero_times_infinity(y_j, l, problem)
+        slopes = [-(c * l) for l in logs]
+        rows.append(slopes if keep is None else [keep * slope for slope in slopes])
+    return join(rows, problem.inputs["target"].shape, problem.axis("target"))
 
 
 def log_probabilities(row: list[float], problem: Problem) -> list[Quantity]:
@@ -56,22 +69,24 @@ def _term(row: list[float], y: list[Quantity], problem: Problem) -> Quantity:
 
 
 def _rows(problem: Problem) -> list[tuple[list[float], list[Quantity]]]:
-    axis = _axis(problem)
+    axis = problem.axis("probs")
     targets = [smoothed(row, len(row), problem) for row in split(problem.inputs["target"], axis)]
     return list(zip(split(problem.inputs["probs"], axis), targets, strict=True))
+
+
+def kept_share(problem: Problem) -> Quantity | None:
+    """1 - eps, or None where nothing is smoothed."""
+    arithmetic, smoothing = problem.arithmetic, problem.number("label_smoothing", 0.0)
+    one, epsilon = arithmetic.constant(1).value, arithmetic.constant(smoothing).value
+    return None if smoothing == 0 else arithmetic.constant(one - epsilon)
 
 
 def smoothed(row: list[float], parts: int, problem: Problem) -> list[Quantity]:
     """(1 - eps) y + eps / parts; exact targets where nothing is smoothed."""
     arithmetic = problem.arithmetic
     y = [arithmetic.exact(element) for element in row]
-    smoothing = problem.number("label_smoothing", 0.0)
-    if smoothing == 0:
+    keep = kept_share(problem)
+    if keep is None:
         return y
-    one, epsilon = arithmetic.constant(1).value, arithmetic.constant(smoothing).value
-    keep, added = arithmetic.constant(one - epsilon), arithmetic.constant(epsilon / parts)
+    added = arithmetic.constant(arithmetic.constant(problem.number("label_smoothing", 0.0)).value / parts)
     return [keep * y_j + added for y_j in y]
-
-
-def _axis(problem: Problem) -> int:
-    return int(problem.number("axis", -1)) % problem.inputs["probs"].ndim

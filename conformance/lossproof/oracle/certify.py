@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from typing import Any
 
@@ -71,7 +71,11 @@ class Certified:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question to the oracle: inputs as binary64 or integer arrays that hold numbers of `dtype` exactly."""
+    """A question to the oracle: inputs as binary64 or integer arrays that hold numbers of `dtype` exactly.
+
+    `mapped` inputs, cotangent and direction have one more leading axis: the answer is that of each slice, in order.
+    `copies` is how often the implementation gets each row (of inputs that are stated with one).
+    """
 
     operation: str
     dtype: str
@@ -79,6 +83,10 @@ class Asked:
     parameters: Mapping[str, Parameter]
     cotangent: npt.NDArray[np.float64] | None = None
     probes: Probes | None = None
+    question: str = "value"
+    direction: npt.NDArray[np.float64] | None = None
+    mapped: bool = False
+    copies: int = 1
 
 
 @dataclass
@@ -141,27 +149,50 @@ def _at_precision(asked: Asked, trail: _Trail, precision: int) -> Certified:
 
 def _evaluate(asked: Asked, trail: _Trail, arithmetic: Arithmetic, *, reading: int) -> list[Quantity]:
     oracle = importlib.import_module(f"lossproof.oracle.{asked.operation}")
-    problem = Problem(
-        arithmetic, asked.inputs, asked.parameters, trail.rule, asked.cotangent, reading, trail.meet_jumps
-    )
-    elements: list[Quantity] = oracle.value(problem) if asked.cotangent is None else oracle.gradient(problem)
+    answer: Callable[[Problem], list[Quantity]] = getattr(oracle, asked.question.replace("-", "_"))
+    elements = [
+        element
+        for part in (_slices(asked) if asked.mapped else (asked,))
+        for element in answer(
+            Problem(
+                arithmetic,
+                part.inputs,
+                part.parameters,
+                trail.rule,
+                part.cotangent,
+                part.direction,
+                part.copies,
+                reading,
+                trail.meet_jumps,
+            )
+        )
+    ]
     if any(_fits_after_overflow(element) for element in elements):
         raise UndefinedError(f"a step of the reference algorithm overflows {asked.dtype} although the result does not")
     return elements
 
 
+def _slices(asked: Asked) -> Iterator[Asked]:
+    """One question for each position along the leading axis."""
+    for position in range(len(next(iter(asked.inputs.values())))):
+        yield replace(
+            asked,
+            inputs={name: tensor[position] for name, tensor in asked.inputs.items()},
+            cotangent=None if asked.cotangent is None else asked.cotangent[position],
+            direction=None if asked.direction is None else asked.direction[position],
+        )
+
+
 def _is_wide(asked: Asked) -> bool:
-    tensors = itertools.chain(asked.inputs.values(), asked.parameters.values(), (asked.cotangent,))
+    tensors = itertools.chain(asked.inputs.values(), asked.parameters.values(), (asked.cotangent, asked.direction))
     return asked.dtype == "float64" and any(
-        isinstance(tensor, np.ndarray) and tensor.size and np.nanmax(np.where(np.isinf(tensor), 0, abs(tensor))) > _WIDE
+        isinstance(tensor, np.ndarray) and np.max(abs(tensor), initial=0, where=np.isfinite(tensor)) > _WIDE
         for tensor in tensors
     )
 
 
 def _fits_after_overflow(element: Quantity) -> bool:
-    return (
-        element.overflowed and not isinstance(element.value, float) and not element.arithmetic.overflows(element.value)
-    )
+    return element.overflowed and not element.arithmetic.overflows(element.value)
 
 
 def _lawful_readings(asked: Asked, trail: _Trail) -> Iterator[tuple[Asked, int]]:
@@ -192,13 +223,12 @@ def _without_subnormals(asked: Asked) -> Asked | None:
         found = found or bool(subnormal.any())
         return np.where(subnormal, 0.0, tensor)
 
-    flushed = Asked(
-        asked.operation,
-        asked.dtype,
-        {name: flush(tensor) for name, tensor in asked.inputs.items()},
-        {name: flush(value) for name, value in asked.parameters.items()},
-        flush(asked.cotangent),
-        asked.probes,
+    flushed = replace(
+        asked,
+        inputs={name: flush(tensor) for name, tensor in asked.inputs.items()},
+        parameters={name: flush(value) for name, value in asked.parameters.items()},
+        cotangent=flush(asked.cotangent),
+        direction=flush(asked.direction),
     )
     return flushed if found else None
 
@@ -264,12 +294,18 @@ def decimal(element: Quantity) -> str:
 
 
 def _ends(value: arb) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Both ends of a ball as exact (mantissa, exponent) pairs of powers of two."""
+    """Both ends of a ball, or of a slightly wider one, as exact (mantissa, exponent) pairs of powers of two."""
     mid_mantissa, mid_exponent = (int(part) for part in value.mid().man_exp())
     rad_mantissa, rad_exponent = (int(part) for part in value.rad().man_exp())
-    exponent = min(mid_exponent, rad_exponent) if rad_mantissa else mid_exponent
+    if not rad_mantissa:
+        return (mid_mantissa, mid_exponent), (mid_mantissa, mid_exponent)
+    # Of a radius that is next to nothing one more bit is taken, far below the digits that count.
+    least = mid_exponent - PRECISIONS[-1]
+    if rad_exponent < least:
+        rad_mantissa, rad_exponent = (rad_mantissa >> min(least - rad_exponent, rad_mantissa.bit_length())) + 1, least
+    exponent = min(mid_exponent, rad_exponent)
     middle = mid_mantissa << (mid_exponent - exponent)
-    radius = rad_mantissa << (rad_exponent - exponent) if rad_mantissa else 0
+    radius = rad_mantissa << (rad_exponent - exponent)
     return (middle - radius, exponent), (middle + radius, exponent)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossproof.oracle.arithmetic import Quantity, total
-from lossproof.oracle.problem import Problem
+from lossproof.oracle.problem import Problem, UndefinedError
 from lossproof.oracle.rows import join, reduce, scales, split
 
 
@@ -21,10 +21,21 @@ def gradient(problem: Problem) -> list[Quantity]:
     rows = _rows(problem)
     factors = scales(len(rows), None, problem)
     gradients = [
-        [p_j if p_j.is_zero() else -(c * (p_j / q_j)) for p_j, q_j in zip(p, q, strict=True)]
+        [p_j if p_j.is_zero() else -(c * p_j / q_j) for p_j, q_j in zip(p, q, strict=True)]
         for (p, q), c in zip(rows, factors, strict=True)
     ]
     return join(gradients, problem.inputs["q"].shape, problem.inputs["q"].ndim - 1)
+
+
+def gradient_p(problem: Problem) -> list[Quantity]:
+    """-c log q_j, for p; left open where p_j and q_j are 0, since 0 log 0 = 0 has no derivative there."""
+    rows = _rows(problem)
+    gradients = []
+    for (p, q), c in zip(rows, scales(len(rows), None, problem), strict=True):
+        if any(p_j.is_zero() and q_j.is_zero() for p_j, q_j in zip(p, q, strict=True)):
+            raise UndefinedError("0 log 0 = 0 has no derivative for its first factor")
+        gradients.append([-(c * q_j.log()) for q_j in q])
+    return join(gradients, problem.inputs["p"].shape, problem.inputs["p"].ndim - 1)
 
 
 def _rows(problem: Problem) -> list[tuple[list[Quantity], list[Quantity]]]:

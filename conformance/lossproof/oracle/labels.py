@@ -51,8 +51,8 @@ def refuse_or_leave_open(problem: Problem, why: str) -> None:
             raise RefusedError(why)
         case "undefined":
             raise UndefinedError(why)
-    if problem.cotangent is not None:
-        raise UndefinedError(f"{why}: the value is NaN, its gradient is left open")
+    if problem.cotangent is not None or problem.direction is not None:
+        raise UndefinedError(f"{why}: the value is NaN, its derivatives are left open")
 
 
 def kept_weights(labels: list[Label], weight: list[Quantity] | None, problem: Problem) -> list[Quantity]:

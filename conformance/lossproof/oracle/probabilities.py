@@ -33,6 +33,8 @@ def clip(row: list[Quantity], problem: Problem) -> list[Clipped]:
     """Each q kept within [1e-7, 1 - 1e-7], both rounded to the dtype."""
     if not row or problem.rule("clip") == "none":
         return [Clipped(q, passed=True) for q in row]
+    if problem.cotangent is not None and any(q.is_nan() for q in row):
+        raise UndefinedError("a clip stops the gradient of NaN, or lets it through")
     low, high = clip_bounds(problem.arithmetic)
     jumps = [position for position, q in enumerate(row) if _is_at_jump(q, low) or _is_at_jump(q, high)]
     problem.at_jumps(len(jumps))

@@ -1,4 +1,4 @@
-"""The question that an operation's oracle answers: exact inputs, parameters, rules and a cotangent."""
+"""The question that an operation's oracle answers: exact inputs, parameters, rules, a cotangent or a direction."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class UndefinedError(Exception):
 class Problem:
     """Inputs as binary64 or integer arrays that hold numbers of the dtype exactly; `rule` gives a rule's value.
 
+    `direction` has the shape of the first differentiable input. Reductions see every row or element `copies` times.
+
     Numbers beside a jump (within their error bound of a clip) may lie on either side: bit i of `reading` moves the i-th
     of them in each row to the other side; `at_jumps` is told how many a row has.
     """
@@ -35,6 +37,8 @@ class Problem:
     parameters: Mapping[str, Parameter]
     rule: Callable[[str], str]
     cotangent: npt.NDArray[np.float64] | None = None
+    direction: npt.NDArray[np.float64] | None = None
+    copies: int = 1
     reading: int = 0
     at_jumps: Callable[[int], None] = lambda _: None
 
@@ -42,6 +46,10 @@ class Problem:
         """A scalar parameter as a binary64 number."""
         value = self.parameters.get(name)
         return default if value is None else float(value)
+
+    def axis(self, name: str) -> int:
+        """The stated class axis of an input, or its last one, counted from the front."""
+        return int(self.number("axis", -1)) % self.inputs[name].ndim
 
     def reduction(self) -> str:
         """The stated reduction, or the default."""
@@ -65,3 +73,8 @@ class Problem:
         """The cotangent's elements, in C order."""
         assert self.cotangent is not None, "a gradient is asked with a cotangent"
         return self.quantities(self.cotangent)
+
+    def directions(self) -> list[Quantity]:
+        """The direction's elements, in C order."""
+        assert self.direction is not None, "forward mode and Hessian products are asked with a direction"
+        return self.quantities(self.direction)

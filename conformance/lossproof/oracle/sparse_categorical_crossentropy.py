@@ -23,11 +23,11 @@ def gradient(problem: Problem) -> list[Quantity]:
         _row_gradient(row, label, c, problem)
         for (row, label), c in zip(_rows(problem), problem.cotangents(), strict=True)
     ]
-    return join(rows, probs.shape, _axis(problem))
+    return join(rows, probs.shape, problem.axis("probs"))
 
 
 def _rows(problem: Problem) -> list[tuple[list[float], Label]]:
-    probs, axis = problem.inputs["probs"], _axis(problem)
+    probs, axis = problem.inputs["probs"], problem.axis("probs")
     labels = read_labels(problem, probs.shape[axis], ignore="ignore_class")
     return list(zip(split(probs, axis), labels, strict=True))
 
@@ -50,7 +50,3 @@ def _row_gradient(row: list[float], label: Label, c: Quantity, problem: Problem)
     if problem.parameters.get("from_logits"):
         return [c * (l.exp() - y_j) for l, y_j in zip(log_softmax(row, arithmetic), y, strict=True)]
     return probability_gradient(row, y, c, problem)
-
-
-def _axis(problem: Problem) -> int:
-    return int(problem.number("axis", -1)) % problem.inputs["probs"].ndim

@@ -8,26 +8,27 @@ import numpy as np
 
 from lossproof.connect import Answered
 from lossproof.expected import Expected, decode
-from lossproof.judge import distance, stored_answer
+from lossproof.judge import Rules, distance, stored_answer
 from lossproof.numerics import Floats, round_to
 from lossproof.run import Asked
 from lossproof.spec.golden import Golden
 
 
-def elements(asked: Asked, rules: Mapping[str, str], most: int) -> Iterator[str]:
+def elements(asked: Asked, rules: Mapping[str, Rules], most: int) -> Iterator[str]:
     """The worst elements first, at most `most` of them: index, both numbers, the distance."""
-    for part, reply in zip(asked.golden.calls or (asked.golden,), asked.replies, strict=False):
-        answer = stored_answer(part, rules)
+    for part, reply in zip(asked.golden.parts, asked.replies, strict=False):
+        answer = stored_answer(part, rules[part.operation])
         if "values" not in answer or not isinstance(reply, Answered) or reply.array is None:
             continue
-        if reply.array.shape != part.shape:
+        if (reply.shape or reply.array.shape) != part.shape:
             continue
         if asked.golden.calls:
             yield f"{_parameters(part)}:"
         yield f"{'index':>7}  {'expected':<27} {'got':<24} {'ulps':>9} {'of bound':>9}"
         numbers = round_to(part.dtype, reply.array.astype(np.float64)).astype(np.float64).ravel()
         positions = np.arange(numbers.size) if part.positions is None else np.array(part.positions)
-        got = numbers[positions]
+        # Of copies only the probes come back.
+        got = numbers if part.copies > 1 else numbers[positions]
         lawful = [decode(each, part.dtype) for each in (answer, *answer.get("also", ()))]
         distances = np.stack([distance(got, expected, part.dtype) for expected in lawful])
         bounds = np.stack([_share(d, expected.bound) for d, expected in zip(distances, lawful, strict=True)])

@@ -53,7 +53,13 @@ def describe(finding: Finding, typed: str) -> list[str]:
         *wrapped(evidence(record), "  "),
         *wrapped(record.fingerprint, "  "),
         f"  lossproof explain '{record.golden}' {typed}",
+        f"  what now: {what_now(finding)}",
     ]
+
+
+def what_now(finding: Finding) -> str:
+    """The command that prints what to do about a failure."""
+    return f"lossproof docs {'known' if finding.stale else str(finding.record.outcome).split()[0]}"
 
 
 def wrapped(text: str, indent: str) -> list[str]:
@@ -73,7 +79,8 @@ def evidence(record: Record) -> str:
     """Expected, got and the distance; or the reason."""
     if record.outcome not in GRADES or not record.expected:
         return record.reason or "no element differs"
-    return f"at {record.where}: expected {record.expected}, got {record.got} ({distance(record)})"
+    said = f"{record.reason}: " if record.reason else ""
+    return f"{said}at {record.where}: expected {record.expected}, got {record.got} ({distance(record)})"
 
 
 def distance(record: Record) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lossproof.gate import decide
+from lossproof.gate import NEVER_GATE, decide
 from lossproof.outcome import GRADES, Outcome, suffices
 from lossproof.record import Record, Run
-from lossproof.reports.failures import SHOWN, evidence, group, known_groups, worst
+from lossproof.reports.failures import SHOWN, evidence, group, known_groups, what_now, worst
 
 _COLUMNS = (*GRADES, Outcome.UNSUPPORTED, Outcome.UNJUDGED, Outcome.RAISED, Outcome.CRASHED, Outcome.TIMED_OUT)
 _JUDGED = (*GRADES, Outcome.RAISED, Outcome.CRASHED, Outcome.TIMED_OUT)
@@ -55,6 +55,7 @@ def summary(runs: Sequence[Run], required: Outcome) -> str:
         groups=group,
         shown=SHOWN,
         evidence=evidence,
+        what_now=what_now,
         known=known_groups,
     )
 
@@ -65,7 +66,7 @@ def features(records: Mapping[str, Sequence[Record]], required: Outcome) -> Feat
     counted: dict[tuple[str, str, str], tuple[int, int]] = {}
     for name, of in records.items():
         for record in of:
-            if record.outcome in _JUDGED and record.kind != "hazard":
+            if record.outcome in _JUDGED and record.kind not in NEVER_GATE:
                 good, judged = counted.get((name, record.operation, record.topic), (0, 0))
                 counted[name, record.operation, record.topic] = (good + suffices(record.outcome, required), judged + 1)
     rows = tuple(

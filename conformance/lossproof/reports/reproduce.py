@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lossproof.case import QUESTIONS
 from lossproof.numerics import FORMATS
 from lossproof.spec.golden import Golden, array
 from lossproof.spec.operations import Operation
@@ -23,8 +24,11 @@ def reproduction(golden: Golden, operation: Operation, source: str, framework: s
 
     `source` is the text of the adapter file. Memory layouts and parameters that the function does not have are named
     in comments. None where no script of its own can be made: for a framework without a recipe, an adapter that asks
-    where it lies (to load a neighbour), a loss that the file does not name, a gradient that nothing computes.
+    where it lies (to load a neighbour), a loss that the file does not name, a gradient that nothing computes, questions
+    of higher order, transforms and copies.
     """
+    if golden.question not in QUESTIONS or golden.transform or golden.copies > 1:
+        return None
     tree = ast.parse(source)
     vjp = golden.question == "gradient" and _binds(tree, f"{golden.operation}_vjp")
     function = f"{golden.operation}_vjp" if vjp else golden.operation

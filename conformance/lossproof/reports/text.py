@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lossproof.gate import NEVER_GATE, Verdict
-from lossproof.outcome import GRADES, Outcome
+from lossproof.outcome import GRADES, Outcome, suffices
 from lossproof.record import Run
 from lossproof.reports.failures import SHOWN, describe, distance, evidence, group, known_groups, worst, wrapped
 
@@ -70,10 +70,15 @@ def _worst(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
         yield f"    accurate values: {values}; accurate gradients: {gradients}"
         if verdict.subject.not_offered:
             yield from wrapped(f"not offered: {', '.join(verdict.subject.not_offered)}", "    ")
-        hazards = [record for record in run.of(verdict.subject.name) if record.kind in NEVER_GATE]
+        hazards, properties = (
+            [record for record in run.of(verdict.subject.name) if record.kind == kind] for kind in NEVER_GATE
+        )
         if hazards:
             ungraded = verdict.outcomes.get(Outcome.UNJUDGED, 0)
             yield f"    hazards, reported and never findings: {len(hazards)}, of which not graded: {ungraded}"
+        if properties:
+            hold = sum(suffices(record.outcome, Outcome.STABLE) for record in properties if record.outcome in GRADES)
+            yield f"    same bits again, which its dialect does not promise: {hold} of {len(properties)}"
 
 
 def _share(run: Run, verdict: Verdict, question: str) -> str:

@@ -16,11 +16,15 @@ from lossproof.spec.yaml import Document, Place, file_name, read_document, show
 
 @dataclass(frozen=True)
 class Dialect:
-    """A named set of rules: for each operation the value of every rule that it has."""
+    """A named set of rules: for each operation the value of every rule that it has.
+
+    `promises` names the properties of answers, repeatable and batch-invariant, that its documentation grants.
+    """
 
     name: str
     summary: str
     documentation: tuple[str, ...]
+    promises: tuple[str, ...]
     label_dtypes: tuple[str, ...]
     operations: Mapping[str, Mapping[str, str]]
 
@@ -71,6 +75,7 @@ def _read_dialect(path: Path, operations: Mapping[str, Operation], rules: Mappin
         name=form.dialect,
         summary=form.summary,
         documentation=tuple(form.documentation),
+        promises=tuple(form.promises or ()),
         label_dtypes=tuple(form.label_dtypes),
         operations={name: dict(each) for name, each in form.operations.items()},
     )

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +21,25 @@ from lossproof.spec.errors import SpecError
 
 Json = dict[str, Any]
 
-SPEC_VERSION = "0.1"
+SPEC_VERSION = "0.2"
 LARGEST_WHOLE = 512
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
     """A case made exact for one dtype and one question; `answers` hold one answer per combination of rule values.
 
-    Tensors stay as the file has them until `array` decodes them. A relation has `calls` and no answers of its own.
+    Tensors stay as the file has them until `array` decodes them. A relation has `calls` and no answers of its own; each
+    of these is a golden whose first input goes through the operation `after` before, where that is stated. With
+    `copies` the implementation gets each input that many times along its first axis, of length 1 here.
     """
 
     id: str
     case: str
     operation: str
     dtype: str
-    question: Literal["value", "gradient", "relation"]
+    question: str
     kind: str
     why: str
     inputs: Mapping[str, Json]
@@ -45,10 +47,15 @@ class Golden:
     shape: tuple[int, ...]
     answers: tuple[Json, ...]
     cotangent: Json | None = None
+    direction: Json | None = None
     positions: tuple[int, ...] | None = None
     runs: tuple[tuple[int, int], ...] = ()
-    relation: str | None = None
+    relation: Json | None = None
     calls: tuple[Golden, ...] = ()
+    after: str | None = None
+    transform: str | None = None
+    profile: str = "default"
+    copies: int = 1
     flags: tuple[Json, ...] = ()
     source: Json | None = None
 
@@ -56,6 +63,11 @@ class Golden:
     def topic(self) -> str:
         """The second part of the id: the file that the case is written in."""
         return self.case.split("/")[1]
+
+    @property
+    def parts(self) -> tuple[Golden, ...]:
+        """What is asked of an implementation: the calls of a relation, or the golden itself."""
+        return self.calls or (self,)
 
 
 def dump_goldens(operation: str, cases: Mapping[str, Json]) -> str:
@@ -98,21 +110,18 @@ def load_goldens(path: Path) -> list[Golden]:
         raise SpecError(
             f"{path} $.format: expected {_FORMAT}, got {data['format']}; another version of lossproof wrote it"
         )
-    return [golden for name, case in data["cases"].items() for golden in _goldens(name, case, data["operation"])]
+    return [golden for name, case in data["cases"].items() for golden in goldens_of(name, case, data["operation"])]
 
 
-def _goldens(name: str, case: Json, operation: str) -> Iterator[Golden]:
+def goldens_of(name: str, case: Json, operation: str) -> Iterator[Golden]:
+    """The goldens of a case as a golden file holds it."""
     for dtype, stored in case["goldens"].items():
-        for question in ("value", "gradient", "relation"):
-            if question in stored:
-                yield _golden(name, case, operation, dtype, question, stored, stored[question])
+        for question, asked in stored.items():
+            if question not in ("inputs", "parameters"):
+                yield _golden(name, case, operation, dtype, question, stored, asked)
 
 
-def _golden(name: str, case: Json, operation: str, dtype: str, question: Any, stored: Json, asked: Json) -> Golden:
-    calls = tuple(
-        _golden(name, case, operation, dtype, "value", {**stored, "parameters": call["parameters"]}, call)
-        for call in asked.get("calls", ())
-    )
+def _golden(name: str, case: Json, operation: str, dtype: str, question: str, stored: Json, asked: Json) -> Golden:
     return Golden(
         id=f"{name}[{dtype}-{question}]",
         case=name,
@@ -126,13 +135,24 @@ def _golden(name: str, case: Json, operation: str, dtype: str, question: Any, st
         shape=tuple(asked.get("shape", ())),
         answers=tuple(asked.get("answers", ())),
         cotangent=asked.get("cotangent"),
+        direction=asked.get("direction"),
         positions=tuple(asked["positions"]) if "positions" in asked else None,
         runs=tuple((start, stop) for start, stop in asked.get("runs", ())),
         relation=case.get("relation"),
-        calls=calls,
+        calls=tuple(_call(name, case, operation, dtype, stored, call) for call in asked.get("calls", ())),
+        after=stored.get("after"),
+        transform=case.get("transform"),
+        profile=case.get("profile", "default"),
+        copies=case.get("copies", 1),
         flags=tuple(case.get("flags", ())),
         source=case.get("source"),
     )
+
+
+def _call(name: str, case: Json, operation: str, dtype: str, stored: Json, call: Json) -> Golden:
+    """One call of a relation: what it does not state is the case's."""
+    whole = {**stored, **call}
+    return _golden(name, case, call.get("operation", operation), dtype, call["question"], whole, call)
 
 
 def array(stored: Mapping[str, Any]) -> npt.NDArray[Any]:

@@ -19,9 +19,21 @@ Digits = Annotated[str, Field(pattern=DIGITS)]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 IndexDtype = Literal["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 KindName = Literal["value", "policy", "raises", "hazard", "relation", "contract"]
-QuestionName = Literal["value", "gradient"]
-LayoutName = Literal["transposed", "reversed", "sliced", "expanded", "misaligned"]
-RelationName = Literal["sum_of_first_is_second", "mean_of_first_is_second", "equal"]
+QuestionName = Annotated[str, Field(pattern=r"^(value|gradient(-[a-z][a-z0-9_]*)?|hessian|tangent)$")]
+LayoutName = Literal["transposed", "reversed", "sliced", "expanded", "misaligned", "channels_last"]
+TransformName = Literal["vmap", "jit", "autocast"]
+ProfileName = Literal["default", "huge"]
+RelationName = Literal[
+    "equal",
+    "sum_of_first_is_second",
+    "mean_of_first_is_second",
+    "combination",
+    "concatenation",
+    "permutation",
+    "shards",
+    "same_bits",
+]
+PropertyName = Literal["repeatable", "batch-invariant"]
 Size = Annotated[int, Field(ge=0)]
 ScalarForm = StrictBool | StrictInt | StrictFloat | StrictStr | None
 NumberForm = StrictInt | StrictFloat | Annotated[str, Field(pattern=NUMBER_WORD)]
@@ -84,9 +96,17 @@ class PublishedForm(Form):
 
 
 class CallForm(Form):
-    """One of the calls that a relation compares."""
+    """One of the calls that a relation compares: what it states replaces or extends what the case states.
 
-    parameters: dict[Identifier, ParameterForm]
+    A call of another operation states all of its inputs and parameters itself. `after` is the operation that the first
+    input goes through before, inside the implementation.
+    """
+
+    operation: Identifier | None = None
+    inputs: dict[Identifier, TensorForm] = {}
+    parameters: dict[Identifier, ParameterForm] = {}
+    cotangent: TensorForm | None = None
+    after: Identifier | None = None
 
 
 class CaseForm(Form):
@@ -104,9 +124,17 @@ class CaseForm(Form):
     dtypes: Annotated[list[Dtype], Field(min_length=1)] | None = None
     questions: Annotated[list[QuestionName], Field(min_length=1)] | None = None
     cotangent: TensorForm | None = None
+    direction: TensorForm | None = None
     published: PublishedForm | None = None
     relation: RelationName | None = None
-    calls: Annotated[list[CallForm], Field(min_length=2, max_length=2)] | None = None
+    calls: Annotated[list[CallForm], Field(min_length=2)] | None = None
+    coefficients: Annotated[list[StrictInt | StrictFloat], Field(min_length=2)] | None = None
+    order: Annotated[list[Size], Field(min_length=1)] | None = None
+    axis: Size | None = None
+    property: PropertyName | None = None
+    transform: TransformName | None = None
+    profile: ProfileName | None = None
+    copies: Annotated[int, Field(gt=1)] | None = None
 
 
 class CasesFile(Form):
@@ -130,7 +158,7 @@ class InputForm(Form):
     """An input of an operation."""
 
     name: Identifier
-    role: Literal["prediction", "target"]
+    role: Literal["prediction", "weights", "target"]
     shape: Sentence
     dtype: Literal["floating", "index", "index-or-floating"]
     domain: Sentence
@@ -157,6 +185,13 @@ class ResultForm(Form):
     reductions: Sentence
 
 
+class CompositionForm(Form):
+    """An operation whose first input goes through another one before."""
+
+    operation: Identifier
+    after: Identifier
+
+
 class OperationFile(Form):
     """An operation: spec/operations/<operation>.yaml."""
 
@@ -164,13 +199,15 @@ class OperationFile(Form):
     home_dialect: Identifier
     summary: Sentence
     formula: Sentence
-    reference_algorithm: dict[Literal["value", "gradient"], Sentence]
+    questions: Annotated[list[QuestionName], Field(min_length=1)]
+    reference_algorithm: dict[QuestionName, Sentence]
     inputs: Annotated[list[InputForm], Field(min_length=1)]
     class_axis: Literal["second", "last"] | Identifier | None
     parameters: dict[Identifier, ParameterDefinition]
     differentiable: Annotated[list[Identifier], Field(min_length=1)]
     result: ResultForm
     rules: list[Identifier]
+    composition: CompositionForm | None = None
     errors: list[Sentence]
 
 
@@ -180,6 +217,7 @@ class DialectFile(Form):
     dialect: Identifier
     summary: Sentence
     documentation: Annotated[list[Link], Field(min_length=1)]
+    promises: Annotated[list[PropertyName], Field(min_length=1)] | None = None
     label_dtypes: Annotated[list[IndexDtype], Field(min_length=1)]
     operations: dict[Identifier, dict[Identifier, StrictStr]]
 
@@ -195,6 +233,12 @@ class RulesFile(Form):
     """The rules and their values: spec/rules.yaml."""
 
     rules: dict[Identifier, RuleForm]
+
+
+class ProfileFile(Form):
+    """A selection of goldens by id: spec/profiles/<name>.yaml."""
+
+    goldens: Annotated[list[Sentence], Field(min_length=1)]
 
 
 class BytesForm(Form):

@@ -14,7 +14,9 @@ from lossproof.spec.errors import SpecError
 from lossproof.spec.models import InputForm, OperationFile, ParameterDefinition
 from lossproof.spec.yaml import Place, file_name, read_document, show
 
-SHAPES = ("rows", "rows classes", "elements")
+SHAPES = ("rows", "rows classes", "elements", "rows features", "classes features")
+# Of the question about an input other than the first differentiable one.
+GRADIENT_OF = "gradient-"
 AUTO_SHAPE = "rows, or rows classes when floating"
 
 
@@ -27,7 +29,7 @@ class Input:
     """
 
     name: str
-    role: Literal["prediction", "target"]
+    role: Literal["prediction", "weights", "target"]
     shape: str
     dtype: Literal["floating", "index", "index-or-floating"]
     domain: str
@@ -54,14 +56,17 @@ class Parameter:
 class Operation:
     """A loss as the spec defines it.
 
-    `class_axis` is "second", "last", the name of a parameter, or None where there are no classes; `result_shape` is
-    the shape before any reduction.
+    `questions` are those that can be asked, each with its `reference_algorithm`. `differentiable` are the inputs that
+    have a gradient, the prediction first. `class_axis` is "second", "last", the name of a parameter, or None where
+    there are no classes; `result_shape` is the shape before any reduction. `composition` names an operation and the one
+    that its first input goes through before, which together are this operation.
     """
 
     name: str
     home_dialect: str
     summary: str
     formula: str
+    questions: tuple[str, ...]
     reference_algorithm: Mapping[str, str]
     inputs: tuple[Input, ...]
     class_axis: str | None
@@ -72,16 +77,25 @@ class Operation:
     rules: tuple[str, ...]
     errors: tuple[str, ...]
     place: str
+    composition: tuple[str, str] | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
         """Names of the inputs, in the order in which they are passed."""
         return tuple(each.name for each in self.inputs)
 
+    def differentiated(self, question: str) -> str:
+        """Name of the input that a question's derivative belongs to: gradient-<input> names it."""
+        return question.removeprefix(GRADIENT_OF) if question.startswith(GRADIENT_OF) else self.differentiable[0]
+
+    def position(self, question: str) -> int:
+        """Position of the input that a question's derivative belongs to."""
+        return self.input_names.index(self.differentiated(question))
+
     @property
-    def which(self) -> int:
-        """Position of the differentiated input."""
-        return self.input_names.index(self.differentiable[0])
+    def class_rows(self) -> str | None:
+        """The input that has one row for each class, where the classes are no axis of the prediction."""
+        return next((each.name for each in self.inputs if each.shape == "classes features"), None)
 
     @property
     def ignored_by(self) -> str | None:
@@ -108,6 +122,7 @@ def _read_operation(path: Path) -> Operation:
     for index, name in enumerate(form.differentiable):
         if name not in [each.name for each in inputs]:
             raise place.at("differentiable", index).error("the name of an input", show(name))
+    _check_questions(form, place)
     for index, each in enumerate(inputs):
         if each.ignored_by is not None and each.ignored_by not in parameters:
             here = place.at("inputs", index, "ignored_by")
@@ -119,6 +134,7 @@ def _read_operation(path: Path) -> Operation:
         home_dialect=form.home_dialect,
         summary=form.summary,
         formula=form.formula,
+        questions=tuple(form.questions),
         reference_algorithm=dict(form.reference_algorithm.items()),
         inputs=inputs,
         class_axis=form.class_axis,
@@ -129,7 +145,19 @@ def _read_operation(path: Path) -> Operation:
         rules=tuple(form.rules),
         errors=tuple(form.errors),
         place=document.name,
+        composition=(form.composition.operation, form.composition.after) if form.composition else None,
     )
+
+
+def _check_questions(form: OperationFile, place: Place) -> None:
+    """Questions are about differentiable inputs, and have each a reference algorithm."""
+    for index, question in enumerate(form.questions):
+        if question.startswith(GRADIENT_OF) and question.removeprefix(GRADIENT_OF) not in form.differentiable[1:]:
+            wish = f"{GRADIENT_OF}<input> of a differentiable input but the first"
+            raise place.at("questions", index).error(wish, show(question))
+    if set(form.questions) != set(form.reference_algorithm):
+        wish = f"one for each question ({', '.join(form.questions)})"
+        raise place.at("reference_algorithm").error(wish, ", ".join(form.reference_algorithm))
 
 
 def _input(form: InputForm, place: Place) -> Input:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lossproof.paths import SPEC
-from lossproof.spec.models import CasesFile, DialectFile, Form, OperationFile, RulesFile, WorkloadFile
+from lossproof.spec.models import CasesFile, DialectFile, Form, OperationFile, ProfileFile, RulesFile, WorkloadFile
 
 MODELS: Mapping[str, type[Form]] = {
     "cases": CasesFile,
     "dialect": DialectFile,
     "operation": OperationFile,
+    "profile": ProfileFile,
     "rules": RulesFile,
     "workload": WorkloadFile,
 }

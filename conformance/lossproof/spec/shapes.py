@@ -1,4 +1,4 @@
-"""The shape of an operation's result."""
+"""Shapes that follow from others: of what the spec's words mean, and of answers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,64 @@ from collections.abc import Mapping
 from lossproof.case import Scalar, Tensor
 from lossproof.spec.operations import Operation
 
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+Parameters = Mapping[str, Scalar | Tensor]
 
-def result_shape(
-    operation: Operation, inputs: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Scalar | Tensor]
-) -> tuple[int, ...]:
+
+def answer_shape(operation: Operation, question: str, inputs: Shapes, parameters: Parameters) -> Shape:
+    """Shape of the answer to a question: of the result, or of the input that is differentiated."""
+    if question in ("value", "tangent"):
+        return result_shape(operation, inputs, parameters)
+    return inputs[operation.differentiated(question)]
+
+
+def result_shape(operation: Operation, inputs: Shapes, parameters: Parameters) -> Shape:
     """Shape of the value for inputs of these shapes: () when reduced, else as the operation states."""
     reduction = operation.parameters.get("reduction")
     if reduction is not None and parameters.get("reduction", reduction.default) != "none":
         return ()
-    shape = inputs[operation.differentiable[0]]
-    if operation.result_shape != "rows":
-        return shape
-    axis = class_axis(operation, len(shape), parameters)
-    return shape[:axis] + shape[axis + 1 :]
+    return shape_of(operation.result_shape, operation, inputs, parameters)
 
 
-def class_axis(operation: Operation, axes: int, parameters: Mapping[str, Scalar | Tensor]) -> int:
-    """The axis of the classes, counted from the front, in a prediction with this number of axes."""
+def shape_of(word: str, operation: Operation, inputs: Shapes, parameters: Parameters) -> Shape:
+    """The shape that a word of the spec means, beside a prediction (and rows of the classes) of these shapes."""
+    prediction = inputs[operation.differentiable[0]]
+    match word:
+        case "rows":
+            whole = logits_shape(operation, inputs, parameters)
+            axis = class_axis(operation, len(whole), parameters)
+            return whole[:axis] + whole[axis + 1 :]
+        case "rows classes" | "elements":
+            return logits_shape(operation, inputs, parameters)
+        case "rows features":
+            return prediction
+        case "classes":
+            return (class_count(operation, inputs, parameters),)
+        case "classes features":
+            return (class_count(operation, inputs, parameters), *prediction[-1:])
+    raise ValueError(f"expected a word for a shape, got {word!r}")
+
+
+def class_count(operation: Operation, inputs: Shapes, parameters: Parameters) -> int:
+    """The number of classes."""
+    whole = logits_shape(operation, inputs, parameters)
+    return whole[class_axis(operation, len(whole), parameters)]
+
+
+def logits_shape(operation: Operation, inputs: Shapes, parameters: Parameters) -> Shape:
+    """Shape of what has one number for each row and class, or element; it need not be an input."""
+    prediction = inputs[operation.differentiable[0]]
+    if operation.class_rows is None:
+        return prediction
+    rows = prediction[:-1]
+    axis = class_axis(operation, len(prediction), parameters)
+    classes = inputs[operation.class_rows][:1] or (0,)
+    return rows[:axis] + classes + rows[axis:]
+
+
+def class_axis(operation: Operation, axes: int, parameters: Parameters) -> int:
+    """The axis of the classes, counted from the front, among this number of axes."""
     match operation.class_axis:
         case "second":
             return min(axes - 1, 1)

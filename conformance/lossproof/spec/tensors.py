@@ -159,7 +159,7 @@ def _check_fits(number: Number, dtype: str, place: Place) -> None:
 
 def _checked_layout(tensor: Tensor, place: Place) -> Tensor:
     """The tensor, if it can lie in memory as its layout says."""
-    axes = {None: 0, "misaligned": 0, "transposed": 2}.get(tensor.layout, 1)
+    axes = {None: 0, "misaligned": 0, "transposed": 2, "channels_last": 3}.get(tensor.layout, 1)
     if len(tensor.shape) < axes:
         raise place.at("layout").error(f"at least {axes} axes (layout {tensor.layout})", str(len(tensor.shape)))
     if tensor.layout == "expanded" and not _equal_along_first_axis(tensor):
@@ -171,5 +171,6 @@ def _equal_along_first_axis(tensor: Tensor) -> bool:
     if tensor.values is None:
         return tensor.recipe is not None and tensor.recipe.name == "fill"
     row = len(tensor.values) // tensor.shape[0]
-    rows = {tensor.values[start : start + row] for start in range(0, len(tensor.values), row)}
+    # As text: 0.0 and -0.0 are equal, but no two names for one row.
+    rows = {repr(tensor.values[start : start + row]) for start in range(0, len(tensor.values), row)}
     return len(rows) == 1

@@ -59,7 +59,7 @@ def _read_workload(path: Path, operations: Mapping[str, Operation]) -> Workload:
         value_bytes=form.bytes.value,
         gradient_bytes=form.bytes.gradient,
     )
-    check_case(as_case(workload), operation, Place(document))
+    check_case(as_case(workload), operations, Place(document))
     return workload
 
 
