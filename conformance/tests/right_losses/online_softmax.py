@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from steps import Array, Steps, half_in_float32, losses
+from masks_and_reductions import Array, Formulas, losses, pairwise_sum
 
 BLOCK = 32
 
 
-def online_log_softmax(rows: Array, total: Callable[[Array], Array]) -> Array:
-    """m and s are corrected block by block: s := s exp(m - m') + sum exp(x - m')."""
+def running(rows: Array) -> tuple[Array, Array]:
+    """m and s corrected block by block: s := s exp(m - m') + sum exp(x - m')."""
     m = np.full(rows.shape[:-1], -np.inf, rows.dtype)
     s = np.zeros(rows.shape[:-1], rows.dtype)
     for start in range(0, rows.shape[-1], BLOCK):
         block = rows[..., start : start + BLOCK]
         larger = np.maximum(m, block.max(-1))
         before = np.where(s == 0, 0, s * np.exp(m - larger))
-        added = total(np.where(block == -np.inf, 0, np.exp(block - larger[..., None])))
+        added = pairwise_sum(np.where(block == -np.inf, 0, np.exp(block - larger[..., None])).astype(rows.dtype))
         s, m = (before + added).astype(rows.dtype), larger
-    s = np.where(m == -np.inf, np.nan, s)
-    log_probabilities: Array = (rows - m[..., None]) - np.log(s)[..., None]
-    return log_probabilities.astype(rows.dtype)
+    return m[..., None], np.where(m == -np.inf, np.nan, s).astype(rows.dtype)[..., None]
 
 
-(
-    cross_entropy,
-    cross_entropy_vjp,
-    log_softmax,
-    log_softmax_vjp,
-    binary_cross_entropy_with_logits,
-    binary_cross_entropy_with_logits_vjp,
-) = losses(Steps(inside=half_in_float32, log_softmax=online_log_softmax))
+def log_softmax(rows: Array) -> Array:
+    m, s = running(rows)
+    return np.asarray((rows - m) - np.log(s))
+
+
+def softmax(rows: Array) -> Array:
+    m, s = running(rows)
+    return np.asarray(np.exp(rows - m) / s)
+
+
+globals().update(losses(Formulas(log_softmax=log_softmax, softmax=softmax)))
