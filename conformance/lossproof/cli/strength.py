@@ -68,8 +68,11 @@ def command(
             raise NothingChosenError("--write needs all goldens and all mutants")
         goldens = _goldens(operations, profile_name)
         mutants = _mutants(folder, names)
-        found = matrix(_with_progress(mutants, goldens, touched=bool(operations)), goldens)
-        minimal = None if profile_name == "quick" else _minimal(found, goldens)
+        try:
+            found = matrix(_with_progress(mutants, goldens, touched=bool(operations)), goldens)
+            minimal = None if profile_name == "quick" else _minimal(found, goldens)
+        except KeyboardInterrupt:
+            sys.exit(Exit.INTERRUPTED)
         if write and minimal:
             path = SPEC / "profiles" / "quick.yaml"
             path.parent.mkdir(exist_ok=True)
@@ -88,6 +91,8 @@ def _goldens(operations: Sequence[str], profile_name: str) -> list[Golden]:
 
 
 def _mutants(folder: Path, names: Sequence[str]) -> list[Mutant]:
+    if not folder.is_dir():
+        raise NothingChosenError(f"{folder}: no such folder; a checkout has its mutants in conformance/tests/mutants")
     mutants = [mutant for mutant in read_mutants(folder) if not names or any(name in mutant.id for name in names)]
     if not mutants:
         raise NothingChosenError(f"no mutant has {' or '.join(names)} in its id")

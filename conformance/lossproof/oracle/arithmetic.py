@@ -266,6 +266,13 @@ def total(terms: Sequence[Quantity], arithmetic: Arithmetic, copies: int = 1) ->
     return summed
 
 
+def scaled_quotient(scale: Quantity, numerator: Quantity, denominator: Quantity) -> Quantity:
+    """scale · numerator / denominator, where either step may come first: one may underflow, the other overflow."""
+    quotient = scale * numerator / denominator
+    quotient.overflowed = quotient.overflowed or (scale * (numerator / denominator)).overflowed
+    return quotient
+
+
 def product_sum(a: Sequence[Quantity], b: Sequence[Quantity], arithmetic: Arithmetic, copies: int = 1) -> Quantity:
     """An element of a matrix product, Σ a_i b_i, each term `copies` times: n roundings of n terms, in any order.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossproof.numerics import Floats, round_to
-from lossproof.oracle.arithmetic import Bound, Quantity
+from lossproof.oracle.arithmetic import Bound, Quantity, scaled_quotient
 from lossproof.oracle.labels import refuse_or_leave_open
 from lossproof.oracle.problem import Problem, UndefinedError
 from lossproof.oracle.rows import reduce, scales
@@ -35,7 +35,7 @@ def gradient(problem: Problem) -> list[Quantity]:
     one = problem.arithmetic.exact(1.0)
     gradients = []
     for p_i, y_i, c in zip(p, y, scales(len(p), None, problem), strict=True):
-        slope = c * (p_i - y_i) / _divisor(p_i * (one - p_i), problem)
+        slope = scaled_quotient(c, p_i - y_i, _divisor(p_i * (one - p_i), problem))
         gradients.append(slope.weakened(_lost_term_by_term(p_i, y_i, c)))
     return weighed(gradients, w)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossproof.oracle.arithmetic import Quantity, total
+from lossproof.oracle.arithmetic import Quantity, scaled_quotient, total
 from lossproof.oracle.problem import Problem, UndefinedError
 from lossproof.oracle.rows import join, reduce, scales, split
 
@@ -21,7 +21,7 @@ def gradient(problem: Problem) -> list[Quantity]:
     rows = _rows(problem)
     factors = scales(len(rows), None, problem)
     gradients = [
-        [p_j if p_j.is_zero() else -(c * p_j / q_j) for p_j, q_j in zip(p, q, strict=True)]
+        [p_j if p_j.is_zero() else -scaled_quotient(c, p_j, q_j) for p_j, q_j in zip(p, q, strict=True)]
         for (p, q), c in zip(rows, factors, strict=True)
     ]
     return join(gradients, problem.inputs["q"].shape, problem.inputs["q"].ndim - 1)

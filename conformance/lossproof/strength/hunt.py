@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,14 +66,19 @@ def hunt(mutants: Sequence[Mutant], goldens: Sequence[Golden]) -> Iterator[Right
         runs = dict(zip(sources, pool.map(_runs, sources.values()), strict=True))
         for name, lines in runs.items():
             yield Right(name, frozenset(goldens[number].id for number in lines))
-        tasks: set[Future[Hunted]] = set()
-        for mutant in mutants:
-            felt = felt_lines(mutant.source.text, mutant.line, mutant.end_line)
-            asked = tuple(number for number, lines in runs[mutant.source.name].items() if lines & felt)
-            tasks.add(pool.submit(_hunt_one, mutant, asked))
-        for task in as_completed(tasks):
-            tasks.discard(task)
-            yield task.result()
+        tasks = {pool.submit(_hunt_one, mutant, _felt(mutant, runs[mutant.source.name])) for mutant in mutants}
+        try:
+            for task in as_completed(tasks):
+                tasks.discard(task)
+                yield task.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _felt(mutant: Mutant, runs: Mapping[int, frozenset[int]]) -> tuple[int, ...]:
+    """The goldens, by number, for which the source runs through what the mutant changes."""
+    felt = felt_lines(mutant.source.text, mutant.line, mutant.end_line)
+    return tuple(number for number, lines in runs.items() if lines & felt)
 
 
 def is_finding(asked: Asked) -> bool:
@@ -91,6 +97,8 @@ _stages: dict[str, tuple[Session, Turns]] = {}
 
 def _enter(goldens: tuple[Golden, ...]) -> None:
     global _goldens, _spec  # a process serves one hunt
+    # Ctrl-C reaches all processes of a terminal: the first one tells the others to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _goldens, _spec = goldens, read_spec()
     atexit.register(_leave)
 

@@ -76,7 +76,8 @@ def _mutants(title: str, hunted: Sequence[Hunted]) -> Iterator[str]:
     for each in hunted:
         mutant = each.mutant
         yield f"  {mutant.id}"
-        place = f"{mutant.source.name}:{mutant.line}, {each.asked} goldens asked: {mutant.bug}"
+        asked = "1 golden" if each.asked == 1 else f"{each.asked} goldens"
+        place = f"{mutant.source.name}:{mutant.line}, {asked} asked: {mutant.bug}"
         yield from textwrap.wrap(place, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 

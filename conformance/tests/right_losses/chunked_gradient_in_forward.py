@@ -19,6 +19,9 @@ def chunks(rows: Array) -> list[slice]:
 
 def normaliser(rows: Array) -> tuple[Array, Array]:
     """The maximum m and sum exp(x - m): the sums of the chunks, each rescaled once."""
+    if not rows.shape[-1]:
+        nothing = np.zeros((*rows.shape[:-1], 1), rows.dtype)
+        return nothing, nothing
     maxima = np.stack([rows[..., chunk].max(-1) for chunk in chunks(rows)], -1)
     sums = np.stack([np.exp(rows[..., chunk] - safe(m)[..., None]).sum(-1) for chunk, m in pairs(rows, maxima)], -1)
     m = maxima.max(-1, keepdims=True)
