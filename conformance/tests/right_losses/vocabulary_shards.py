@@ -16,7 +16,10 @@ SHARDS = 3
 def statistics(rows: Array) -> tuple[Array, Array]:
     """The all-reduced maximum, and the all-reduced sum of exponentials."""
     shards = [shard for shard in np.array_split(rows, SHARDS, -1) if shard.shape[-1]]
-    m = np.max([shard.max(-1) for shard in shards], axis=0)[..., None] if shards else rows.max(-1, keepdims=True)
+    if not shards:
+        nothing = np.zeros((*rows.shape[:-1], 1), rows.dtype)
+        return nothing, nothing
+    m = np.max([shard.max(-1) for shard in shards], axis=0)[..., None]
     return m, np.add.reduce([np.exp(shard - m).sum(-1, keepdims=True) for shard in shards])
 
 
