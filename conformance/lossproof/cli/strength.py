@@ -12,7 +12,7 @@ from lossproof.cli.choose import NothingChosenError
 from lossproof.cli.console import progress
 from lossproof.cli.errors import usage_errors
 from lossproof.gate import Exit
-from lossproof.paths import PACKAGE, SPEC
+from lossproof.paths import SPEC
 from lossproof.run import Selection, select
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
@@ -22,7 +22,7 @@ from lossproof.strength.matrix import Matrix, matrix
 from lossproof.strength.mutants import Mutant, read_mutants
 from lossproof.strength.show import lines, profile, text
 
-MUTANTS = PACKAGE.parent / "tests" / "mutants"
+MUTANTS = Path("conformance/tests/mutants")
 
 
 @click.command()
@@ -31,7 +31,8 @@ MUTANTS = PACKAGE.parent / "tests" / "mutants"
     "folder",
     type=click.Path(path_type=Path),
     default=MUTANTS,
-    help="The folder of the mutants; by default the one of this checkout.",
+    show_default=True,
+    help="The folder of the mutants.",
 )
 @click.option("--operation", "operations", multiple=True, help="Only this operation; may be repeated.")
 @click.option("--mutant", "names", multiple=True, help="Only mutants whose id holds this text; may be repeated.")
@@ -92,7 +93,7 @@ def _goldens(operations: Sequence[str], profile_name: str) -> list[Golden]:
 
 def _mutants(folder: Path, names: Sequence[str]) -> list[Mutant]:
     if not folder.is_dir():
-        raise NothingChosenError(f"{folder}: no such folder; a checkout has its mutants in conformance/tests/mutants")
+        raise NothingChosenError(f"{folder}: no such folder; mutants lie in {MUTANTS} of a checkout")
     mutants = [mutant for mutant in read_mutants(folder) if not names or any(name in mutant.id for name in names)]
     if not mutants:
         raise NothingChosenError(f"no mutant has {' or '.join(names)} in its id")

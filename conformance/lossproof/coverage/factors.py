@@ -163,6 +163,8 @@ def _shape_rules(operation: Operation) -> list[Rule]:
     if axis is not None and axis in operation.parameters:
         rules += [_never((axis, "middle"), ("rank", rank)) for rank in ("1", "2")]
         rules.append(_never((axis, "last"), ("rank", "1")))
+        # Where there are no rows, the first axis is the empty one: it is not that of the classes.
+        rules.append(_never((axis, "first"), ("size", "0")))
     if not has_elements(operation):
         # A softmax over no classes has no value, and no rows need an axis besides the classes.
         return [*rules, _never(("size", "0"), ("rank", "1"))]
