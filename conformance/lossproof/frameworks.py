@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
+from lossproof.program import FILE_NAME, install_line, is_installed, read_program, version_of
+
 # Where the distribution that brings a module is named otherwise, or a certain install line is better.
 _INSTALL_LINES: Mapping[str, str] = {
     "torch": "pip install torch",
@@ -17,36 +19,41 @@ _INSTALL_LINES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Needs:
-    """An adapter file's framework and package, its first docstring line, and the operations that it defines."""
+    """What an adapter file says: framework, package, dialect, a line of summary, the functions that it defines.
+
+    And whether framework and package are there, the package's version or nothing, and the line that installs both.
+    """
 
     framework: str
     package: str
     dialect: str
     summary: str
     functions: tuple[str, ...]
-
-    @property
-    def installed(self) -> bool:
-        """Whether framework and package can be imported."""
-        return all(util.find_spec(name.replace("-", "_")) is not None for name in (self.framework, self.package))
-
-    @property
-    def version(self) -> str:
-        """The package's version, or nothing."""
-        try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError:
-            return ""
-
-    @property
-    def install_line(self) -> str:
-        """The line that installs what is needed."""
-        lines = [_INSTALL_LINES.get(name, f"pip install {name}") for name in (self.framework, self.package)]
-        return lines[0] if self.package == self.framework else f"{lines[0]} {self.package}"
+    installed: bool
+    version: str
+    install_line: str
 
 
 def read_needs(path: Path) -> Needs:
-    """What the adapter file at `path` needs; raises SyntaxError where it is not Python."""
+    """What the adapter file at `path` needs; SyntaxError where it is not Python, SpecError for an adapter.toml."""
+    return _needs_of_program(path) if path.name == FILE_NAME else _needs_of_module(path)
+
+
+def _needs_of_program(path: Path) -> Needs:
+    program, folder = read_program(path), path.parent
+    return Needs(
+        program.framework,
+        program.package,
+        program.dialect,
+        program.summary,
+        (),
+        is_installed(program, folder),
+        version_of(program, folder),
+        install_line(program, folder),
+    )
+
+
+def _needs_of_module(path: Path) -> Needs:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     stated = {
         target.id: node.value.value
@@ -56,10 +63,22 @@ def read_needs(path: Path) -> Needs:
         if isinstance(target, ast.Name) and isinstance(node.value.value, str)
     }
     framework = stated.get("framework", "numpy")
+    package = stated.get("package", framework)
+    lines = [_INSTALL_LINES.get(name, f"pip install {name}") for name in (framework, package)]
     return Needs(
         framework,
-        stated.get("package", framework),
+        package,
         stated.get("dialect", ""),
         (ast.get_docstring(tree) or "").partition("\n")[0],
         tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")),
+        all(util.find_spec(name.replace("-", "_")) is not None for name in (framework, package)),
+        _version(package),
+        lines[0] if package == framework else f"{lines[0]} {package}",
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

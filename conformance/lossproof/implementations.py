@@ -9,6 +9,8 @@ from importlib import util
 from pathlib import Path
 
 from lossproof.paths import IMPLEMENTATIONS
+from lossproof.program import FILE_NAME, command_of, read_program
+from lossproof.spec.errors import SpecError
 
 
 class UnknownImplementationError(Exception):
@@ -17,10 +19,12 @@ class UnknownImplementationError(Exception):
 
 @dataclass(frozen=True)
 class Implementation:
-    """What is under test: how its adapter is found, and the file of its known deviations if it is an adapter file.
+    """What is under test: how its adapter is found, and the file of its known deviations if it has a place for one.
 
     `name` is what tables show, `typed` what a command line takes. `adapter` is {"path": …}, {"module": …} or
-    {"module": …, "function": …, "as": operation}; None for a program, whose `command` speaks the protocol itself.
+    {"module": …, "function": …, "as": operation}; None for a program, whose `command` speaks the protocol itself, and
+    whose adapter.toml, if it has one, lies in `folder`.
+    `python` is the interpreter that runs the adapter, this one where it is empty.
     """
 
     name: str
@@ -30,17 +34,21 @@ class Implementation:
     dialect: str | None = None
     device: str = "cpu"
     command: tuple[str, ...] = ()
+    python: str = ""
+    folder: str = ""
 
     @property
     def known_path(self) -> Path | None:
         """Where its known deviations would be."""
-        path = self.adapter.get("path") if self.adapter else None
+        path = str(Path(self.folder) / FILE_NAME) if self.folder else (self.adapter or {}).get("path")
         return Path(path).with_suffix(".known.toml") if path else None
 
 
 def shipped() -> Mapping[str, Path]:
-    """Adapter files that come with lossproof, by name."""
-    return {path.stem: path for path in sorted(IMPLEMENTATIONS.glob("*.py"))}
+    """Adapter files that come with lossproof, by name: of the file, or of the folder for an adapter.toml."""
+    files = {path.stem: path for path in IMPLEMENTATIONS.glob("*.py")}
+    programs = {path.parent.name: path for path in IMPLEMENTATIONS.glob(f"*/{FILE_NAME}")}
+    return dict(sorted((files | programs).items()))
 
 
 def find_implementation(
@@ -52,13 +60,18 @@ def find_implementation(
     dialect: str | None = None,
     device: str = "cpu",
 ) -> Implementation:
-    """What `text` stands for: a shipped adapter's name, path/to/file.py, package.module, or package.module:function.
+    """What `text` stands for: a shipped adapter's name, path/to/file.py, a folder with an adapter.toml, package.module,
+    or package.module:function.
 
     A single function needs `operation`, the loss it is offered as. Raises UnknownImplementationError.
     """
-    path = Path(text)
-    if text in shipped():
-        return Implementation(text, text, {"path": str(shipped()[text])}, framework, dialect, device)
+    path = shipped().get(text, Path(text))
+    if path.name != FILE_NAME and (path / FILE_NAME).is_file():
+        path /= FILE_NAME
+    if path.name == FILE_NAME and path.is_file():
+        folder = path.parent.resolve()
+        command = _command(path)
+        return Implementation(folder.name, text, None, framework, dialect, device, command=command, folder=str(folder))
     if path.suffix == ".py" or path.is_file():
         if not path.is_file():
             raise UnknownImplementationError(
@@ -81,7 +94,17 @@ def find_implementation(
     )
 
 
-_WISH = "the name of an adapter (see `lossproof list`), path/to/file.py, package.module or package.module:function"
+_WISH = (
+    "the name of an adapter (see `lossproof list`), path/to/file.py, a folder with an adapter.toml, package.module or "
+    "package.module:function"
+)
+
+
+def _command(path: Path) -> tuple[str, ...]:
+    try:
+        return command_of(read_program(path), path.parent)
+    except SpecError as why:
+        raise UnknownImplementationError(str(why)) from why
 
 
 def _is_importable(module: str) -> bool:

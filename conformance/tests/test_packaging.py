@@ -83,7 +83,7 @@ def data_files(source: Path) -> set[str]:
         path.relative_to(source).as_posix()
         for name in DATA
         for path in (source / name).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix != ".pyc" and "node_modules" not in path.parts
     }
 
 

@@ -1,4 +1,4 @@
-"""`lossproof docs`: what to do about a failure."""
+"""`lossproof docs`: what to do about a failure, and how to write a port."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lossproof.cli.errors import usage_errors
 from lossproof.paths import DOCS
 
 PAGE = DOCS / "loose-or-wrong.md"
+PORT_PAGE = DOCS / "write-a-port.md"
 
 
 class NoSuchTopicError(Exception):
@@ -19,8 +20,14 @@ class NoSuchTopicError(Exception):
 @click.command()
 @click.argument("topic", required=False)
 def command(topic: str | None) -> None:
-    """Print what to do about a failure: all of it, or one TOPIC (loose, wrong, raised, crashed, timed, …)."""
+    """Print what to do about a failure: all of it, or one TOPIC (loose, wrong, raised, crashed, timed, …).
+
+    The topic port is how to write an implementation in another language.
+    """
     with usage_errors(NoSuchTopicError, OSError):
+        if topic == "port":
+            stdout().print(Markdown(PORT_PAGE.read_text(encoding="utf-8")))
+            return
         text = PAGE.read_text(encoding="utf-8")
         stdout().print(Markdown(section(text, topic) if topic else text))
 
