@@ -11,6 +11,9 @@ from contextlib import suppress
 from enum import Enum
 from time import monotonic
 
+from lossproof.allowance import limit_memory
+from lossproof.leftovers import end_marked, marked
+
 ENDLESS_LINE = 256 << 20  # bytes
 STDERR_TAIL = 8192  # bytes
 TICK = 0.2  # seconds between looks whether the process still lives
@@ -28,17 +31,21 @@ class Silence(Enum):
 class Channel:
     """A running child; `kill` ends it and whatever it started. One thread moves all three streams without blocking."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
-        """Starts the command. Raises OSError where it cannot be started."""
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, memory: int | None = None
+    ) -> None:
+        """Starts the command, which may take so many bytes. Raises OSError where it cannot be started."""
+        self._mark = os.urandom(16).hex()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=None if environment is None else dict(environment),
+            env=marked(environment, self._mark),
             bufsize=0,
             start_new_session=True,
         )
+        limit_memory(self._process.pid, memory)
         assert self._process.stdin
         assert self._process.stdout
         assert self._process.stderr
@@ -80,14 +87,14 @@ class Channel:
                 lines = self._read()
                 if lines:
                     return lines
-            elif not ready and self._process.poll() is not None:
-                # A grandchild may hold the pipe open, so that its end never shows.
+            elif self._process.poll() is not None and not self._has_line():
+                # A grandchild may hold the pipe open, so that its end never shows, and write to stderr for ever.
                 return Silence.GONE
             if monotonic() >= deadline:
                 return Silence.LATE
 
     def leave(self) -> int | None:
-        """Closes stdin, lets the process end and ends its group; the exit status, None where it had to be killed."""
+        """Closes stdin, lets the process end, then what it started; the exit status, None where it had to be killed."""
         if self._process.stdin:
             self._process.stdin.close()
         status = None
@@ -97,21 +104,33 @@ class Channel:
         return status
 
     def kill(self) -> None:
-        """Ends the process and its group now. May be called again."""
+        """Ends the process and all that it started now. May be called again."""
         # A group keeps its number while a member lives, and numbers of dead ones come round last.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        end_marked(self._mark)
         if self._process.stderr and not self._process.stderr.closed:
             self._drain()
             for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
                 if stream:
                     stream.close()
 
+    def abort(self) -> None:
+        """Ends the process and its group from another thread, which sees it gone."""
+        if self._process.returncode is not None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     @property
     def stderr(self) -> str:
         """The last that the child wrote to stderr."""
         return self._tail.decode(errors="replace")
+
+    def _has_line(self) -> bool:
+        """Whether something came between the last look and the end of the process."""
+        return any(descriptor == self._out for descriptor, _ in self._poll.poll(0))
 
     def _write(self) -> None:
         try:

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
+from lossproof.allowance import allowance
 from lossproof.channel import Channel, Silence
+from lossproof.leftovers import remove_with_host
 from lossproof.messages import (
     NO_REPLY,
     After,
@@ -76,6 +79,7 @@ class Worker:
         self._limits = limits or Limits()
         self._channel: Channel | None = None
         self._fresh = True
+        self._aborted = False
         self._number = 0
         self._stray: list[bytes] = []
         self._folders: list[Path] = []
@@ -92,10 +96,15 @@ class Worker:
         """Starts the process, anew where one runs."""
         self._kill()
         self._stray.clear()
+        memory = self._limits.memory or allowance(self._launch.device)
         try:
-            self._channel = Channel(self._launch.command, self._launch.environment)
+            self._channel = Channel(self._launch.command, self._launch.environment, memory)
         except OSError as error:
-            return Failed("failed", f"cannot run {self._launch.command[0]}: {error.strerror}", "")
+            kind: Literal["missing", "failed"] = "missing" if isinstance(error, FileNotFoundError) else "failed"
+            return Failed(kind, f"cannot run {self._launch.command[0]}: {error.strerror}", "")
+        if self._aborted:
+            self._kill()
+            return Failed("failed", "aborted", "")
         self._channel.send(self._start_line())
         lines = self._channel.receive(self._limits.start)
         if isinstance(lines, Silence):
@@ -155,6 +164,13 @@ class Worker:
     def restart(self) -> None:
         """Ends the process where one runs: the next asking begins in a fresh one."""
         self._kill()
+
+    def abort(self) -> None:
+        """Ends the process for good, also while another thread waits for its reply: there it has crashed."""
+        self._aborted = True
+        channel = self._channel
+        if channel is not None:
+            channel.abort()
 
     def _look_ahead(self, ahead: deque[_Prepared], pending: Iterator[Request]) -> bool:
         """Whether a request waits; it is prepared."""
@@ -221,8 +237,8 @@ class Worker:
             if status is None:
                 return Crashed("closed its reply stream", None, None, channel.stderr)
             if status < 0:
-                name = signal.Signals(-status).name
-                return Crashed(f"killed by {name}", name, None, channel.stderr)
+                name = _signal_name(-status)
+                return Crashed(f"killed by {name}{_HINTS.get(name, '')}", name, None, channel.stderr)
             return Crashed(f"exited with {status}", None, status, channel.stderr)
         channel.kill()
         if silence is Silence.LATE:
@@ -261,8 +277,13 @@ class Worker:
         """The folder that large arrays go through."""
         if not self._folders:
             memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-            self._folders.append(Path(tempfile.mkdtemp(prefix="lossproof-", dir=memory)))
+            self._make_folder(memory)
         return self._folders[0]
+
+    def _make_folder(self, place: Path | None) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="lossproof-", dir=place))
+        remove_with_host(folder)
+        self._folders.append(folder)
 
     def _prepare(self, request: Request) -> _Prepared:
         """The request as a line, its large arrays in files."""
@@ -290,10 +311,22 @@ class Worker:
         except OSError:
             path.unlink(missing_ok=True)
             if len(self._folders) == 1:
-                self._folders.append(Path(tempfile.mkdtemp(prefix="lossproof-")))
+                self._make_folder(None)
             path = self._folders[1] / name
             path.write_bytes(buffer)
         return path
+
+
+# The host has not sent it.
+_HINTS = {"SIGKILL": ", which the system sends where memory runs out"}
+
+
+def _signal_name(number: int) -> str:
+    """SIGSEGV and the like; those between the first and the last real-time signal have no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _remove(files: Iterable[Path]) -> None:

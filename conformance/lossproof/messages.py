@@ -36,11 +36,15 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds until a start, the first golden of a process and any later one count as timed out."""
+    """Seconds until a start, the first golden of a process and any later one count as timed out.
+
+    `memory` is how many bytes a process may take; None leaves that to what the machine has available.
+    """
 
     start: float = 300.0
     first: float = 300.0
     golden: float = 60.0
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from lossproof.outcome import Outcome
 
-_Line = TypeVar("_Line", "Record", "Subject")
+_Line = TypeVar("_Line", "Record", "Subject", "Ended")
 
 
 class RecordError(Exception):
@@ -89,25 +89,39 @@ class Subject:
     details: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of an implementation's part of a run: the seconds since its start, other parts being beside it or not."""
+
+    implementation: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Run:
-    """A run as it was read: its header, the implementations in it, and their records in the order of asking."""
+    """A run as it was read: its header, the implementations in it, and their records in the order of asking.
+
+    What broke off has no end.
+    """
 
     header: Mapping[str, Any]
     subjects: tuple[Subject, ...]
     records: tuple[Record, ...]
+    ended: tuple[Ended, ...] = ()
 
     def of(self, subject: str) -> tuple[Record, ...]:
         """The records of one implementation."""
         return tuple(record for record in self.records if record.implementation == subject)
 
 
-def to_line(item: Record | Subject | Mapping[str, Any]) -> str:
+def to_line(item: Record | Subject | Ended | Mapping[str, Any]) -> str:
     """One line of a run; NaN and infinities are strings, empty fields are left out."""
     if isinstance(item, Record):
         data = {"type": "record", **asdict(item)}
     elif isinstance(item, Subject):
         data = {"type": "implementation", **asdict(item)}
+    elif isinstance(item, Ended):
+        data = {"type": "end", **asdict(item)}
     else:
         data = {"type": "run", **item}
     kept = {
@@ -128,6 +142,7 @@ def read_run(path: Path) -> Run:
     header: Mapping[str, Any] = {}
     subjects: list[Subject] = []
     records: list[Record] = []
+    ended: list[Ended] = []
     for number, data in _parsed(file, lines):
         match data.pop("type", None):
             case "run":
@@ -136,11 +151,13 @@ def read_run(path: Path) -> Run:
                 subjects.append(_build(Subject, data, file, number))
             case "record":
                 records.append(_build(Record, data, file, number))
+            case "end":
+                ended.append(_build(Ended, data, file, number))
             case other:
-                raise RecordError(f"{file}:{number} $.type: expected run, implementation or record, got {other!r}")
+                raise RecordError(f"{file}:{number} $.type: expected run, implementation, record or end, got {other!r}")
     if not header:
         raise RecordError(f"{file}: expected a run (a header and its records), got {len(lines)} lines without a header")
-    return Run(header, tuple(subjects), tuple(records))
+    return Run(header, tuple(subjects), tuple(records), tuple(ended))
 
 
 def _parsed(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -160,7 +177,7 @@ def _build(kind: type[_Line], data: dict[str, Any], file: Path, number: int) -> 
             data["outcome"] = Outcome(data["outcome"])
             for name in ("ulps", "bounds", "seconds"):
                 data[name] = float(data.get(name, math.nan))
-        else:
+        elif kind is Subject:
             data |= {name: tuple(data.get(name, ())) for name in ("offered", "not_offered")}
         return kind(**data)
     except (KeyError, TypeError, ValueError) as why:

@@ -8,6 +8,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -25,7 +26,7 @@ from lossproof.memory import available_memory
 from lossproof.messages import After, Answered, Failed, Offer, Reply, Request, Started, Unsupported
 from lossproof.numerics import DTYPES, FORMATS
 from lossproof.outcome import Judgement, Outcome
-from lossproof.paths import IMPLEMENTATIONS
+from lossproof.paths import IMPLEMENTATIONS, WORKER
 from lossproof.record import Record, Subject
 from lossproof.spec.dialects import Dialect, read_dialects
 from lossproof.spec.golden import SPEC_VERSION, Golden, array, golden_files, load_goldens
@@ -125,11 +126,14 @@ class Session:
         python_path: tuple[str, ...] = (),
         *,
         names_faults: bool = True,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.implementation = implementation
         self._names_faults = names_faults
         self._spec = spec
-        self._worker = Worker(_launch(implementation, spec, python_path or (os.getcwd(),)), limits)
+        self._limits = limits
+        self._launch = replace(_launch(implementation, spec, python_path or (os.getcwd(),)), environment=environment)
+        self._worker = Worker(self._launch, limits)
         self._started: Started | None = None
         self.rules: Mapping[str, Rules] = {}
 
@@ -168,28 +172,59 @@ class Session:
             header=started.header,
         )
 
+    def order(self, goldens: Iterable[Golden]) -> list[Golden]:
+        """The goldens as `ask` yields them."""
+        unsupported, safe, shared, alone = self._sorted(goldens)
+        return [*(golden for golden, _ in unsupported), *safe, *shared, *alone]
+
+    def another(self) -> Session:
+        """One more process of the implementation, to be started by its first question, once this session is known."""
+        other = copy(self)
+        other._worker = Worker(self._launch, self._limits)
+        return other
+
+    def follow(self, first: Session) -> None:
+        """Take what another session of the implementation offers for this one's offer."""
+        self._started, self.rules = first._started, first.rules
+
+    def abort(self) -> None:
+        """End what the process does now, from another thread."""
+        self._worker.abort()
+
     def ask(self, goldens: Iterable[Golden]) -> Iterator[Asked]:
         """Each golden with its judgement: first those that are unsupported by what was declared, then those asked.
 
         Last come those with bad values that the dialect leaves open, which may harm the process: a golden that is about
         bad values has one of its own.
         """
-        safe: list[Golden] = []
-        risky: list[Golden] = []
-        for golden in goldens:
-            reason = next(filter(None, (self.declared_unsupported(part) for part in golden.parts)), "")
-            if reason:
-                yield self._judged(golden, (Unsupported(reason),))
-            else:
-                (risky if leaves_bad_values_open(golden, self.rules) else safe).append(golden)
+        unsupported, safe, shared, alone = self._sorted(goldens)
+        for golden, reason in unsupported:
+            yield self._judged(golden, (Unsupported(reason),))
         yield from self._ask(safe)
-        shared = [golden for golden in risky if golden.kind not in ABOUT_BAD_VALUES]
-        for process in [shared, *([golden] for golden in risky if golden.kind in ABOUT_BAD_VALUES)]:
+        for process in [shared, *([golden] for golden in alone)]:
             if process:
                 self._worker.restart()
                 yield from self._ask(process)
-        if risky:
+        if shared or alone:
             self._worker.restart()
+
+    def _sorted(
+        self, goldens: Iterable[Golden]
+    ) -> tuple[list[tuple[Golden, str]], list[Golden], list[Golden], list[Golden]]:
+        """What is unsupported, and why; what harms no process; what may; what may and has a process of its own."""
+        unsupported: list[tuple[Golden, str]] = []
+        safe: list[Golden] = []
+        shared: list[Golden] = []
+        alone: list[Golden] = []
+        for golden in goldens:
+            reason = next(filter(None, (self.declared_unsupported(part) for part in golden.parts)), "")
+            if reason:
+                unsupported.append((golden, reason))
+            elif not leaves_bad_values_open(golden, self.rules):
+                safe.append(golden)
+            else:
+                (alone if golden.kind in ABOUT_BAD_VALUES else shared).append(golden)
+        return unsupported, safe, shared, alone
 
     def _ask(self, goldens: Sequence[Golden]) -> Iterator[Asked]:
         replies = self._worker.ask(self.request(part) for golden in goldens for part in golden.parts)
@@ -199,6 +234,10 @@ class Session:
     def reply(self, request: Request) -> Reply:
         """The reply to one request."""
         return self._worker.ask_one(request)
+
+    def replies(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """The replies to requests, in their order."""
+        return self._worker.ask(requests)
 
     def declared_unsupported(self, golden: Golden) -> str:
         """Why a golden is not asked, by the adapter's signatures; "" where it is."""
@@ -272,41 +311,34 @@ class Session:
         return replace(judgement, fingerprint=name_fault(golden, numbers, self.rules[golden.operation]))
 
 
-def run_all(
-    implementations: Iterable[Implementation], goldens: Sequence[Golden], spec: Spec, limits: Limits
-) -> Iterator[Subject | Record]:
-    """For each implementation what it is, then a record for each golden of the operations that it offers."""
-    for implementation in implementations:
-        with Session(implementation, spec, limits) as session:
-            subject = session.start()
-            asked = [golden for golden in goldens if golden.operation in subject.offered]
-            yield replace(subject, asked=len(asked))
-            yield from run(session, asked)
-
-
 def run(session: Session, goldens: Iterable[Golden]) -> Iterator[Record]:
     """A record for each golden, in the order in which they are asked."""
     for asked in session.ask(goldens):
-        judgement = asked.judgement
-        yield Record(
-            asked.golden.id,
-            session.implementation.name,
-            judgement.outcome,
-            asked.kind,
-            judgement.ulps,
-            judgement.bounds,
-            judgement.where,
-            judgement.expected,
-            judgement.got,
-            judgement.reason,
-            judgement.fingerprint,
-            sum(reply.seconds for reply in asked.replies if isinstance(reply, Answered)),
-        )
+        yield record_of(asked, session.implementation.name)
+
+
+def record_of(asked: Asked, implementation: str) -> Record:
+    """What is kept of a golden that was asked."""
+    judgement = asked.judgement
+    return Record(
+        asked.golden.id,
+        implementation,
+        judgement.outcome,
+        asked.kind,
+        judgement.ulps,
+        judgement.bounds,
+        judgement.where,
+        judgement.expected,
+        judgement.got,
+        judgement.reason,
+        judgement.fingerprint,
+        sum(reply.seconds for reply in asked.replies if isinstance(reply, Answered)),
+    )
 
 
 def _portable(known: Path) -> str:
-    """A shipped file of known deviations by its name, so that a run can be read elsewhere; another one by its path."""
-    return known.name if known.parent == IMPLEMENTATIONS else str(known)
+    """A shipped file of known deviations by its place there, so that a run can be read elsewhere; others by path."""
+    return str(known.relative_to(IMPLEMENTATIONS)) if known.is_relative_to(IMPLEMENTATIONS) else str(known)
 
 
 def _known_parameters(golden: Golden, offer: Offer) -> Sequence[str] | None:
@@ -357,4 +389,6 @@ def _launch(implementation: Implementation, spec: Spec, python_path: tuple[str, 
         implementation.device,
         python_path,
     )
-    return replace(launch, command=implementation.command) if implementation.command else launch
+    if implementation.command:
+        return replace(launch, command=implementation.command)
+    return replace(launch, command=(implementation.python, str(WORKER))) if implementation.python else launch

@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "list": ("list", "List implementations (and what installs them), operations and dialects; or cases."),
     "run": ("run", "Judge each IMPLEMENTATION on the golden spec."),
     "explain": ("explain", "Explain CASE: its formula, its inputs, what must come out, and what IMPLEMENTATION gives."),
+    "dialects": ("dialects", "Tell what each IMPLEMENTATION was seen to do where frameworks lawfully differ."),
     "docs": ("docs", "Print what to do about a failure: all of it, or one TOPIC (loose, wrong, raised, …)."),
     "report": ("report", "Make a Markdown page from each RUN, a file of JSON lines or a folder with run.jsonl."),
     "new-adapter": ("new_adapter", "Write NAME.py, an adapter that runs as it is."),

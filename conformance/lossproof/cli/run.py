@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -23,10 +25,12 @@ from lossproof.implementations import Implementation, UnknownImplementationError
 from lossproof.known import KnownDeviationError, read_known
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
-from lossproof.record import Record, Run, Subject, to_line
+from lossproof.record import Ended, Record, Run, Subject, to_line
 from lossproof.reports.text import show
-from lossproof.run import Profile, Selection, read_spec, run_all, run_header
+from lossproof.run import Profile, Selection, read_spec, run_header
+from lossproof.side_by_side import Plan, run_all
 from lossproof.spec.errors import SpecError
+from lossproof.spec.profiles import quick_goldens
 
 DTYPE_NAMES = ("float64", "float32", "bfloat16", "float16")
 PROFILE_NAMES = ("quick", "default", "huge")
@@ -62,6 +66,7 @@ def complete_implementation(ctx: click.Context, param: click.Parameter, incomple
 @click.option("--as", "operation", metavar="OPERATION", help="The loss that package.module:function is.")
 @click.option("--framework", help="Whose arrays are passed, where the adapter does not say.")
 @click.option("--dialect", help="The dialect to judge by, where the adapter does not say.")
+@click.option("--python", type=click.Path(exists=True, dir_okay=False), help="The Python that runs the adapters.")
 @click.option("--exec", "programs", multiple=True, metavar="COMMAND", help="A program that speaks the protocol.")
 @click.option(
     "--timeout",
@@ -69,6 +74,25 @@ def complete_implementation(ctx: click.Context, param: click.Parameter, incomple
     default=_TIMEOUT,
     show_default=True,
     help="Seconds for one golden; 900 for a huge one unless stated.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="GIB",
+    help="Memory that a worker may take; unless stated nine tenths of what is available, on a GPU any.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=min(2, os.cpu_count() or 1),
+    show_default="2, or 1 on a single core",
+    help="Workers at a time.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For each implementation; what it does not suffice for is not asked. The quick profile's goldens come first.",
 )
 @click.option("--output", metavar="FOLDER", help="Keep the run in FOLDER/run.jsonl.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON lines instead of text.")
@@ -82,8 +106,12 @@ def command(
     operation: str | None,
     framework: str | None,
     dialect: str | None,
+    python: str | None,
     programs: tuple[str, ...],
     timeout: float,
+    memory: float | None,
+    jobs: int,
+    budget: float | None,
     output: str | None,
     as_json: bool,
 ) -> None:
@@ -101,13 +129,16 @@ def command(
         _check_known("--dialect", dialect, spec.dialects)
         chosen = names or (() if programs else default_implementations())
         implementations = [
-            find_implementation(
-                name,
-                operations=spec.operations,
-                operation=operation,
-                framework=framework,
-                dialect=dialect,
-                device=device,
+            replace(
+                find_implementation(
+                    name,
+                    operations=spec.operations,
+                    operation=operation,
+                    framework=framework,
+                    dialect=dialect,
+                    device=device,
+                ),
+                python=python or "",
             )
             for name in chosen
         ]
@@ -122,11 +153,21 @@ def command(
             if implementation.known_path:
                 read_known(implementation.known_path)
         goldens = choose_goldens(Selection(cases, dtypes or DTYPES, profile))
-        header = {**run_header(), "cases": list(cases), "dtypes": list(dtypes), "profile": profile, "device": device}
+        if budget is not None:
+            goldens.sort(key=lambda golden: golden.id not in quick_goldens())
+        header = {
+            **run_header(),
+            "cases": list(cases),
+            "dtypes": list(dtypes),
+            "profile": profile,
+            "device": device,
+            "jobs": jobs,
+            "budget": budget,
+        }
         with _Sink(_open(output), header, as_json=as_json) as sink:
-            items = run_all(implementations, goldens, spec, _limits(timeout, profile))
+            items = run_all(implementations, goldens, spec, _limits(timeout, profile, memory), Plan(jobs, budget))
             interrupted = _take(items, sink, implementations)
-        finished = Run(header, tuple(sink.subjects), tuple(sink.records))
+        finished = Run(header, tuple(sink.subjects), tuple(sink.records), tuple(sink.ended))
         verdicts = decide(finished, Outcome(require))
     code = exit_code(finished, verdicts, interrupted=interrupted)
     if not as_json:
@@ -142,6 +183,7 @@ class _Sink:
     def __init__(self, file: TextIO | None, header: Mapping[str, object], *, as_json: bool) -> None:
         self.subjects: list[Subject] = []
         self.records: list[Record] = []
+        self.ended: list[Ended] = []
         self._file = file
         self._as_json = as_json
         self._write(header)
@@ -153,15 +195,17 @@ class _Sink:
         if self._file is not None:
             self._file.close()
 
-    def take(self, item: Record | Subject) -> None:
+    def take(self, item: Record | Subject | Ended) -> None:
         """Keep and write one line of the run."""
         if isinstance(item, Record):
             self.records.append(item)
-        else:
+        elif isinstance(item, Subject):
             self.subjects.append(item)
+        else:
+            self.ended.append(item)
         self._write(item)
 
-    def _write(self, item: Record | Subject | Mapping[str, object]) -> None:
+    def _write(self, item: Record | Subject | Ended | Mapping[str, object]) -> None:
         if self._file is None and not self._as_json:
             return
         line = to_line(item)
@@ -171,7 +215,7 @@ class _Sink:
             click.echo(line)
 
 
-def _take(items: Iterable[Subject | Record], sink: _Sink, implementations: list[Implementation]) -> bool:
+def _take(items: Iterable[Subject | Record | Ended], sink: _Sink, implementations: list[Implementation]) -> bool:
     """Take what comes, with a progress bar on a terminal; whether it was interrupted."""
     with progress() as bar:
         task = bar.add_task("starting", total=None)
@@ -183,7 +227,7 @@ def _take(items: Iterable[Subject | Record], sink: _Sink, implementations: list[
                     sink.take(item)
                 if isinstance(item, Record):
                     bar.advance(task)
-                else:
+                elif isinstance(item, Subject):
                     bar.reset(task, total=item.asked, description=item.name)
         except KeyboardInterrupt:
             return True
@@ -200,11 +244,14 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _limits(timeout: float, profile: Profile) -> Limits:
+def _limits(timeout: float, profile: Profile, memory: float | None) -> Limits:
     """The first golden of a process may compile and load for longer, a huge one may too, unless a time was stated."""
+    allowed = None if memory is None else int(memory * 2**30)
     if timeout != _TIMEOUT:
-        return Limits(golden=timeout, first=timeout)
-    return Limits(golden=_HUGE_TIMEOUT, first=_HUGE_TIMEOUT) if profile == "huge" else Limits()
+        return Limits(golden=timeout, first=timeout, memory=allowed)
+    if profile == "huge":
+        return Limits(golden=_HUGE_TIMEOUT, first=_HUGE_TIMEOUT, memory=allowed)
+    return Limits(memory=allowed)
 
 
 def _open(folder: str | None) -> TextIO | None:

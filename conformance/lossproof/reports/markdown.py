@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,21 @@ class Features:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True)
+class Speed:
+    """How long an implementation's goldens took, and how many of them have no record."""
+
+    name: str
+    goldens: int
+    seconds: float
+    not_asked: int
+
+    @property
+    def rate(self) -> float:
+        """Goldens a second, the start included."""
+        return self.goldens / self.seconds
+
+
 def summary(runs: Sequence[Run], required: Outcome) -> str:
     """The page; raises KnownDeviationError where a file of known deviations cannot be read."""
     verdicts = [verdict for run in runs for verdict in decide(run, required)]
@@ -57,7 +73,25 @@ def summary(runs: Sequence[Run], required: Outcome) -> str:
         evidence=evidence,
         what_now=what_now,
         known=known_groups,
+        speeds=[speed for run in runs for speed in speeds(run)],
     )
+
+
+def speeds(run: Run) -> list[Speed]:
+    """The speed of each implementation that came to its end, the slowest first."""
+    asked = {subject.name: subject.asked for subject in run.subjects}
+    counts = Counter(record.implementation for record in run.records)
+    found = [
+        Speed(
+            end.implementation,
+            counts[end.implementation],
+            end.seconds,
+            asked[end.implementation] - counts[end.implementation],
+        )
+        for end in run.ended
+        if counts[end.implementation]
+    ]
+    return sorted(found, key=lambda speed: speed.rate)
 
 
 def features(records: Mapping[str, Sequence[Record]], required: Outcome) -> Features:

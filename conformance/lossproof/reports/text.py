@@ -68,6 +68,9 @@ def _worst(run: Run, verdicts: Sequence[Verdict]) -> Iterator[str]:
             yield f"    {record.golden}"
         values, gradients = (_share(run, verdict, question) for question in ("value", "gradient"))
         yield f"    accurate values: {values}; accurate gradients: {gradients}"
+        missing = verdict.subject.asked - sum(verdict.outcomes.values())
+        if missing > 0:
+            yield f"    not asked: {missing} of {verdict.subject.asked}"
         if verdict.subject.not_offered:
             yield from wrapped(f"not offered: {', '.join(verdict.subject.not_offered)}", "    ")
         hazards, properties = (

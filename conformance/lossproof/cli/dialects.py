@@ -1,0 +1,72 @@
+"""`lossproof dialects`: what each implementation was seen to do where frameworks lawfully differ."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from lossproof.cli.console import progress
+from lossproof.cli.errors import usage_errors
+from lossproof.frameworks import read_needs
+from lossproof.gate import Exit
+from lossproof.implementations import UnknownImplementationError, find_implementation, shipped
+from lossproof.observed import Observation, observe, tells
+from lossproof.record import Subject
+from lossproof.reports.dialects import page
+from lossproof.run import Selection, Session, read_spec, select
+from lossproof.spec.errors import SpecError
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[IMPLEMENTATION]...")
+@click.option("--device", default="cpu", show_default=True, help="Where it runs: cpu, cuda, cuda:1, …")
+@click.option("--output", metavar="FOLDER", help="Write dialects.md and dialects.json there instead of printing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
+def command(names: tuple[str, ...], device: str, output: str | None, as_json: bool) -> None:
+    """Tell, for every rule, what each IMPLEMENTATION was seen to do, next to what its documentation says.
+
+    Without names: every shipped adapter whose framework is installed, but for the textbook formulas.
+
+    Exit codes: 0, or 3 where an implementation could not be started.
+    """
+    with usage_errors(SpecError, UnknownImplementationError, OSError):
+        spec = read_spec()
+        chosen = [find_implementation(name, device=device) for name in names or _installed()]
+        goldens = [golden for golden in select(Selection()) if tells(golden)]
+        subjects: list[Subject] = []
+        observations: list[Observation] = []
+        with progress() as bar:
+            task = bar.add_task("implementations", total=len(chosen))
+            for implementation in chosen:
+                bar.update(task, description=implementation.name)
+                with Session(implementation, spec, names_faults=False) as session:
+                    subjects.append(session.start())
+                    offered = [golden for golden in goldens if golden.operation in subjects[-1].offered]
+                    observations += observe(session, offered, spec)
+                bar.advance(task)
+        text = page(subjects, observations, spec)
+        if output:
+            _write(Path(output), text, _data(observations))
+        else:
+            click.echo(_data(observations) if as_json else text, nl=False)
+    sys.exit(Exit.NOT_STARTED if any(subject.failed for subject in subjects) else Exit.CLEAN)
+
+
+def _installed() -> list[str]:
+    return [name for name, path in shipped().items() if not name.startswith("textbook_") and read_needs(path).installed]
+
+
+def _data(observations: Sequence[Observation]) -> str:
+    return json.dumps([{**asdict(each), "agrees": each.agrees} for each in observations], indent=1) + "\n"
+
+
+def _write(folder: Path, text: str, data: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dialects.md").write_text(text, encoding="utf-8")
+    (folder / "dialects.json").write_text(data, encoding="utf-8")
+    click.echo(f"Written: {folder}/dialects.md, {folder}/dialects.json")

@@ -1,0 +1,146 @@
+"""What implementations were seen to do where frameworks lawfully differ, next to what their dialect says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lossproof.judge import judge, stored_answer
+from lossproof.messages import Answered, Raised
+from lossproof.numerics import FORMATS
+from lossproof.outcome import GRADES, Outcome, suffices
+from lossproof.run import Asked, Session, Spec
+from lossproof.spec.golden import Golden
+
+LABEL_DTYPES = "label_dtypes"
+PROMISES = "promises"
+NOT = "not "
+PROPERTIES = ("repeatable", "batch-invariant")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How often an operation was seen to follow each value of a rule, and none of them.
+
+    `stated` is the value of the dialect. A golden counts where its answer agrees with exactly one value.
+    """
+
+    implementation: str
+    operation: str
+    rule: str
+    stated: str
+    seen: Mapping[str, int]
+    neither: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing was seen that the dialect's documentation denies; more than it promises may be had."""
+        stated = self.stated.split(", ")
+        if self.rule in (LABEL_DTYPES, PROMISES):
+            return not any(value.startswith(NOT) and value.removeprefix(NOT) in stated for value in self.seen)
+        return not self.neither and set(self.seen) <= set(stated)
+
+
+def tells(golden: Golden) -> bool:
+    """Whether answers to a golden can tell rules, label dtypes or properties apart."""
+    if golden.transform is not None or golden.copies > 1:
+        return False
+    if golden.calls:
+        return _property(golden) in PROPERTIES
+    return len(golden.answers) > 1 or _label_dtype(golden) is not None
+
+
+def observe(session: Session, goldens: Iterable[Golden], spec: Spec) -> list[Observation]:
+    """What a started implementation does, by operation and rule, in the order of the spec."""
+    seen: dict[tuple[str, str], Counter[str]] = {}
+    for asked in session.ask(goldens):
+        for rule, value in _values(asked, session):
+            seen.setdefault((asked.golden.operation, rule), Counter())[value] += 1
+    operations = [*spec.operations]
+    return [
+        Observation(
+            session.implementation.name,
+            operation,
+            rule,
+            _stated(session, operation, rule),
+            {value: count for value, count in sorted(values.items()) if value},
+            values[_NEITHER],
+        )
+        for (operation, rule), values in sorted(seen.items(), key=lambda each: operations.index(each[0][0]))
+    ]
+
+
+_NEITHER = ""
+
+
+def _values(asked: Asked, session: Session) -> Iterator[tuple[str, str]]:
+    """What one golden tells: a rule, and the value that the answer follows."""
+    golden, outcome = asked.golden, asked.judgement.outcome
+    if golden.calls:
+        if outcome in GRADES:
+            yield PROMISES, f"{'' if suffices(outcome, Outcome.STABLE) else NOT}{_property(golden)}"
+        return
+    dtype = _label_dtype(golden)
+    if dtype is not None and golden.kind != "raises" and asked.replies and golden.operation in session.rules:
+        if isinstance(asked.replies[0], Answered) and suffices(outcome, Outcome.STABLE):
+            yield LABEL_DTYPES, dtype
+        elif isinstance(asked.replies[0], Raised) and _must_answer(asked, session):
+            yield LABEL_DTYPES, f"{NOT}{dtype}"
+    rules = session.rules[golden.operation]
+    for rule in {name: None for answer in golden.answers for name in answer["rules"]}:
+        followed = _followed(asked, session, rule, _possible(golden, rule, rules))
+        if followed is not None:
+            yield rule, followed
+
+
+def _possible(golden: Golden, rule: str, rules: Mapping[str, str]) -> list[str]:
+    """The values of a rule that the golden tells apart, all other rules being the dialect's."""
+    values = dict.fromkeys(answer["rules"][rule] for answer in golden.answers if rule in answer["rules"])
+    answers = {value: stored_answer(golden, {**rules, rule: value}) for value in values}
+    if any("undefined" in answer for answer in answers.values()) and rule != "bad_values":
+        return []
+    defined = {value: answer for value, answer in answers.items() if "undefined" not in answer}
+    return [*defined] if len({id(answer) for answer in answers.values()}) > 1 else []
+
+
+def _followed(asked: Asked, session: Session, rule: str, values: Sequence[str]) -> str | None:
+    """The one value that the reply agrees with, nothing for none of them, None where the golden does not tell."""
+    golden = asked.golden
+    if not values or asked.judgement.outcome is Outcome.UNSUPPORTED:
+        return None
+    rules = session.rules[golden.operation]
+    answers = [stored_answer(golden, {**rules, rule: value}) for value in values]
+    if isinstance(asked.replies[0], Raised) and not any("raises" in answer for answer in answers):
+        return None
+    labels = [*FORMATS, *(dtype for dtype in [_label_dtype(golden)] if dtype)]
+    agreeing = [
+        value
+        for value in values
+        if suffices(
+            judge(golden, asked.replies, {golden.operation: {**rules, rule: value}}, labels).outcome, Outcome.STABLE
+        )
+    ]
+    return None if len(agreeing) > 1 else next(iter(agreeing), _NEITHER)
+
+
+def _must_answer(asked: Asked, session: Session) -> bool:
+    return "raises" not in stored_answer(asked.golden, session.rules[asked.golden.operation])
+
+
+def _label_dtype(golden: Golden) -> str | None:
+    """The dtype of the labels, where the target is one of labels."""
+    return next((stored["dtype"] for stored in golden.inputs.values() if stored["dtype"] not in FORMATS), None)
+
+
+def _property(golden: Golden) -> str:
+    return str(golden.relation.get("promise", "")) if golden.relation else ""
+
+
+def _stated(session: Session, operation: str, rule: str) -> str:
+    dialect = session.dialect(operation)
+    if rule == LABEL_DTYPES:
+        return ", ".join(dialect.label_dtypes)
+    if rule == PROMISES:
+        return ", ".join(dialect.promises) or "nothing"
+    return dialect.operations[operation][rule]
