@@ -21,6 +21,7 @@ _INSTALL_LINES: Mapping[str, str] = {
 class Needs:
     """What an adapter file says: framework, package, dialect, a line of summary, the functions that it defines.
 
+    `requires` are requirements beside these two, with commas between them, of what else it imports.
     And whether framework and package are there, the package's version or nothing, and the line that installs both.
     """
 
@@ -29,6 +30,7 @@ class Needs:
     dialect: str
     summary: str
     functions: tuple[str, ...]
+    requires: str
     installed: bool
     version: str
     install_line: str
@@ -47,6 +49,7 @@ def _needs_of_program(path: Path) -> Needs:
         program.dialect,
         program.summary,
         (),
+        "",
         is_installed(program, folder),
         version_of(program, folder),
         install_line(program, folder),
@@ -71,6 +74,7 @@ def _needs_of_module(path: Path) -> Needs:
         stated.get("dialect", ""),
         (ast.get_docstring(tree) or "").partition("\n")[0],
         tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")),
+        stated.get("requires", ""),
         all(util.find_spec(name.replace("-", "_")) is not None for name in (framework, package)),
         _version(package),
         lines[0] if package == framework else f"{lines[0]} {package}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
+from lossproof.environments.environment import Environment
 from lossproof.paths import IMPLEMENTATIONS
 from lossproof.program import FILE_NAME, command_of, read_program
 from lossproof.spec.errors import SpecError
@@ -24,7 +25,8 @@ class Implementation:
     `name` is what tables show, `typed` what a command line takes. `adapter` is {"path": …}, {"module": …} or
     {"module": …, "function": …, "as": operation}; None for a program, whose `command` speaks the protocol itself, and
     whose adapter.toml, if it has one, lies in `folder`.
-    `python` is the interpreter that runs the adapter, this one where it is empty.
+    `python` is the interpreter that runs the adapter, this one where it is empty; that of `environment`, if there is
+    one, which is made before the adapter starts.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Implementation:
     device: str = "cpu"
     command: tuple[str, ...] = ()
     python: str = ""
+    environment: Environment | None = None
     folder: str = ""
 
     @property

@@ -7,18 +7,22 @@ import itertools
 import math
 import os
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from threading import Event
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from lossproof.connect import Launch, Limits, Worker
 from lossproof.cpu import cpu_features, cpu_model
+from lossproof.environments.environment import hold
+from lossproof.environments.installers import NotMadeError
 from lossproof.fingerprints import name_fault
 from lossproof.implementations import Implementation
 from lossproof.judge import Rules, judge, kind_of, leaves_bad_values_open, rounded
@@ -135,6 +139,8 @@ class Session:
         self._launch = replace(_launch(implementation, spec, python_path or (os.getcwd(),)), environment=environment)
         self._worker = Worker(self._launch, limits)
         self._started: Started | None = None
+        self._environment: BinaryIO | None = None
+        self._aborted = Event()
         self.rules: Mapping[str, Rules] = {}
 
     def __enter__(self) -> Session:
@@ -142,10 +148,22 @@ class Session:
 
     def __exit__(self, *error: object) -> None:
         self._worker.close()
+        if self._environment:
+            self._environment.close()
 
     def start(self) -> Subject:
         """Start the worker; the subject says what it offers, or why it failed."""
         implementation = self.implementation
+        try:
+            self._hold_environment()
+        except NotMadeError as why:
+            return Subject(
+                implementation.name,
+                implementation.typed,
+                device=implementation.device,
+                failed=str(why),
+                details=why.details,
+            )
         started = self._worker.start()
         known = implementation.known_path
         if isinstance(started, Failed):
@@ -153,8 +171,8 @@ class Session:
                 implementation.name,
                 implementation.typed,
                 device=implementation.device,
-                failed=started.message,
-                missing=started.kind == "missing",
+                failed=_failure(started, implementation),
+                missing=started.kind == "missing" and implementation.environment is None,
                 details=started.details,
             )
         self._started = started
@@ -186,9 +204,12 @@ class Session:
     def follow(self, first: Session) -> None:
         """Take what another session of the implementation offers for this one's offer."""
         self._started, self.rules = first._started, first.rules
+        if first._environment:
+            self._hold_environment()
 
     def abort(self) -> None:
         """End what the process does now, from another thread."""
+        self._aborted.set()
         self._worker.abort()
 
     def ask(self, goldens: Iterable[Golden]) -> Iterator[Asked]:
@@ -207,6 +228,10 @@ class Session:
                 yield from self._ask(process)
         if shared or alone:
             self._worker.restart()
+
+    def _hold_environment(self) -> None:
+        if self.implementation.environment and self._environment is None:
+            self._environment = hold(self.implementation.environment, self._aborted.is_set)
 
     def _sorted(
         self, goldens: Iterable[Golden]
@@ -380,6 +405,12 @@ def _encoded(stored: Mapping[str, Any], copies: int = 1) -> Encoded:
     return encode(array(stored), stored.get("layout"), copies)
 
 
+def _failure(failed: Failed, implementation: Implementation) -> str:
+    """Why it did not start; in an environment of its own, what is missing there is not the user's to install."""
+    importing = failed.kind == "missing" or re.search(r"^\s+(?:import|from)\s", failed.details, re.MULTILINE)
+    return f"cannot be imported: {failed.message}" if implementation.environment and importing else failed.message
+
+
 def _launch(implementation: Implementation, spec: Spec, python_path: tuple[str, ...]) -> Launch:
     launch = Launch(
         tuple(spec.operations),
@@ -391,4 +422,6 @@ def _launch(implementation: Implementation, spec: Spec, python_path: tuple[str, 
     )
     if implementation.command:
         return replace(launch, command=implementation.command)
-    return replace(launch, command=(implementation.python, str(WORKER))) if implementation.python else launch
+    # What PYTHONPATH names would take the place of what an environment was made for.
+    options = ("-I",) if implementation.environment else ()
+    return replace(launch, command=(implementation.python, *options, str(WORKER))) if implementation.python else launch

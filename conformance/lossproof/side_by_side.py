@@ -140,11 +140,11 @@ class _Turn:
             owners = _share_out(order, len(self._sessions))
             deadline = float("inf") if self._budget is None else self._began + self._budget
             shares = _Shares(replace(subject, asked=len(order)), tuple(order), owners, deadline)
+            for other in self._sessions[1:]:
+                other.follow(session)
         except BaseException as error:
             self._started.set_exception(error)
             raise
-        for other in self._sessions[1:]:
-            other.follow(session)
         self._started.set_result(shares)
         return shares
 

@@ -27,6 +27,7 @@ LAYERS = {
         "declaration",
         "implementations",
         "frameworks",
+        "environments",
         "record",
         "expected",
     ),

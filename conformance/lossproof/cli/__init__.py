@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "new-adapter": ("new_adapter", "Write NAME.py, an adapter that runs as it is."),
     "fuzz": ("fuzz", "Search for inputs that IMPLEMENTATION gets wrong; needs `pip install 'lossproof[oracle]'`."),
     "strength": ("strength", "Judge the spec: run it against wrong losses, and show what catches which."),
+    "env": ("env", 'List and remove the environments that `lossproof run "optax==0.2.5"` and the like have made.'),
     "spec": ("spec", "Compile and check the spec; needs `pip install 'lossproof[oracle]'`."),
     "completion": ("completion", "Print the completion script of SHELL."),
 }

@@ -12,9 +12,10 @@ import click
 from lossproof.cli.choose import NothingChosenError, choose_goldens
 from lossproof.cli.errors import usage_errors
 from lossproof.cli.run import complete_implementation
+from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
 from lossproof.gate import NEVER_GATE
-from lossproof.implementations import UnknownImplementationError, find_implementation
+from lossproof.implementations import UnknownImplementationError
 from lossproof.judge import Rules
 from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
@@ -55,7 +56,7 @@ def command(
         if name is None:
             _echo(line for golden in goldens for line in _answers(golden))
             return
-        implementation = find_implementation(
+        implementation, *_ = find_implementations(
             name, operations=spec.operations, operation=operation, framework=framework, dialect=dialect, device=device
         )
         with Session(implementation, spec) as session:

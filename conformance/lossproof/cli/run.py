@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -19,9 +18,10 @@ from lossproof.cli.choose import NothingChosenError, choose_goldens, default_imp
 from lossproof.cli.console import progress, stdout
 from lossproof.cli.errors import usage_errors
 from lossproof.connect import Limits
+from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
 from lossproof.gate import Verdict, decide, exit_code
-from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation, shipped
+from lossproof.implementations import Implementation, UnknownImplementationError, shipped
 from lossproof.known import KnownDeviationError, read_known
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
@@ -66,7 +66,11 @@ def complete_implementation(ctx: click.Context, param: click.Parameter, incomple
 @click.option("--as", "operation", metavar="OPERATION", help="The loss that package.module:function is.")
 @click.option("--framework", help="Whose arrays are passed, where the adapter does not say.")
 @click.option("--dialect", help="The dialect to judge by, where the adapter does not say.")
-@click.option("--python", type=click.Path(exists=True, dir_okay=False), help="The Python that runs the adapters.")
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The Python that runs the adapters, or that an environment is made of.",
+)
 @click.option("--exec", "programs", multiple=True, metavar="COMMAND", help="A program that speaks the protocol.")
 @click.option(
     "--timeout",
@@ -120,6 +124,9 @@ def command(
     IMPLEMENTATION is the name of an adapter (`lossproof list`), path/to/my_loss.py, package.module, or
     package.module:function with --as. Without one: every adapter that needs NumPy alone.
 
+    Requirements, "optax==0.2.5" or "jax==0.6.2,optax==0.2.4", run the adapters for that package in an environment of
+    their own, ADAPTER@REQUIREMENTS one adapter; python==3.9 among them is the Python that it is made of.
+
     Exit codes: 0 no finding, 1 findings, 2 usage or a file that cannot be read or written, 3 an implementation could
     not be started, 4 nothing was judged, 130 interrupted.
     """
@@ -129,18 +136,17 @@ def command(
         _check_known("--dialect", dialect, spec.dialects)
         chosen = names or (() if programs else default_implementations())
         implementations = [
-            replace(
-                find_implementation(
-                    name,
-                    operations=spec.operations,
-                    operation=operation,
-                    framework=framework,
-                    dialect=dialect,
-                    device=device,
-                ),
+            implementation
+            for name in chosen
+            for implementation in find_implementations(
+                name,
+                operations=spec.operations,
+                operation=operation,
+                framework=framework,
+                dialect=dialect,
+                device=device,
                 python=python or "",
             )
-            for name in chosen
         ]
         implementations += [
             Implementation(
