@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
 from lossproof.program import FILE_NAME, install_line, is_installed, read_program, version_of
 
-# Where the distribution that brings a module is named otherwise, or a certain install line is better.
-_INSTALL_LINES: Mapping[str, str] = {
-    "torch": "pip install torch",
-    "jax": "pip install jax",
+# What brings a framework, where that is not the distribution of its name alone.
+BROUGHT_BY: Mapping[str, tuple[str, ...]] = {
+    "mlx": ("mlx[cpu]",),
+    "paddle": ("paddlepaddle", "setuptools"),
 }
 
 
@@ -67,22 +68,36 @@ def _needs_of_module(path: Path) -> Needs:
     }
     framework = stated.get("framework", "numpy")
     package = stated.get("package", framework)
-    lines = [_INSTALL_LINES.get(name, f"pip install {name}") for name in (framework, package)]
+    requires = stated.get("requires", "")
+    beside = [piece.strip() for piece in requires.split(",") if piece.strip()]
     return Needs(
         framework,
         package,
         stated.get("dialect", ""),
         (ast.get_docstring(tree) or "").partition("\n")[0],
         tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")),
-        stated.get("requires", ""),
-        all(util.find_spec(name.replace("-", "_")) is not None for name in (framework, package)),
+        requires,
+        util.find_spec(framework) is not None and all(map(_is_installed, (package, *beside))),
         _version(package),
-        lines[0] if package == framework else f"{lines[0]} {package}",
+        _install_line(framework, package, beside),
     )
+
+
+def _install_line(framework: str, package: str, beside: Sequence[str]) -> str:
+    brought = BROUGHT_BY.get(framework, (framework,))
+    # NumPy is there: lossproof depends on it.
+    named = [name for name in (*brought, package, *beside) if name != "numpy"]
+    kept = [name for name in dict.fromkeys(named) if name == brought[0] or not brought[0].startswith(f"{name}[")]
+    return "pip install " + " ".join(f"'{name}'" if "[" in name else name for name in kept or ["numpy"])
+
+
+def _is_installed(package: str) -> bool:
+    """Whether there is a distribution, or a module, of that name."""
+    return _version(package) != "" or util.find_spec(re.split(r"[^\w.-]", package)[0].replace("-", "_")) is not None
 
 
 def _version(package: str) -> str:
     try:
-        return metadata.version(package)
+        return metadata.version(re.split(r"[^\w.-]", package)[0])
     except metadata.PackageNotFoundError:
         return ""

@@ -96,7 +96,11 @@ def select(selection: Selection, operations: Iterable[str] | None = None) -> lis
 
 
 def _may_match(operation: str, globs: Sequence[str]) -> bool:
-    return not globs or any(fnmatch.fnmatchcase(operation, glob.split("/")[0]) for glob in globs)
+    """Whether a case of the operation may match, by what stands before the first wildcard."""
+    plain = [re.split(r"[*?\[]", glob)[0] for glob in globs]
+    return not globs or any(
+        operation == each.split("/")[0] if "/" in each else operation.startswith(each) for each in plain
+    )
 
 
 def run_header() -> dict[str, Any]:

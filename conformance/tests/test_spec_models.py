@@ -131,9 +131,8 @@ def test_every_dialect_answers_every_rule_of_the_operations_that_it_covers() -> 
         (
             "operations/log_softmax.yaml",
             "home_dialect: torch",
-            "home_dialect: tinygrad",
-            "log_softmax.yaml $.home_dialect: expected a dialect that covers log_softmax "
-            '(jax, onnx, optax, textbook, torch), got "tinygrad"',
+            "home_dialect: nobody",
+            "log_softmax.yaml $.home_dialect: expected a dialect that covers log_softmax (jax, ",
         ),
         (
             "operations/log_softmax.yaml",

@@ -17,7 +17,8 @@ class NothingChosenError(Exception):
 
 def default_implementations() -> list[str]:
     """The shipped adapters that need NumPy alone."""
-    return [name for name, path in shipped().items() if read_needs(path).framework == "numpy"]
+    needs = {name: read_needs(path) for name, path in shipped().items()}
+    return [name for name, need in needs.items() if need.framework == need.package == "numpy"]
 
 
 def choose_goldens(selection: Selection) -> list[Golden]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +14,10 @@ from packaging.utils import canonicalize_name
 
 from lossproof.environments.environment import Environment, describe
 from lossproof.environments.installers import HOST_VERSION, version_of
-from lossproof.frameworks import Needs, read_needs
+from lossproof.frameworks import BROUGHT_BY, Needs, read_needs
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation, shipped
 from lossproof.paths import BRIDGES
 
-# What brings a framework, where that is not the distribution of its name alone.
-_BROUGHT_BY: Mapping[str, tuple[str, ...]] = {
-    "mlx": ("mlx[cpu]",),
-    "paddle": ("paddlepaddle", "setuptools"),
-}
 _OF_BRIDGES = ("numpy", "ml-dtypes")
 _OLDEST_PYTHON = 9  # of Python 3, that the worker runs on
 
@@ -171,7 +166,7 @@ def _added(implementation: Implementation) -> Iterator[Requirement]:
     if needs and needs.requires:
         yield from (_read(piece.strip(), f"{path.name} requires") for piece in _BETWEEN.split(needs.requires))
     if (BRIDGES / f"{framework}_bridge.py").is_file():
-        yield from map(_normal, map(Requirement, _BROUGHT_BY.get(framework, (framework,))))
+        yield from map(_normal, map(Requirement, BROUGHT_BY.get(framework, (framework,))))
     yield from map(_normal, map(Requirement, _OF_BRIDGES))
 
 
@@ -192,7 +187,7 @@ def _package(needs: Needs) -> str:
 
 def _of_framework(needs: Needs) -> tuple[str, ...]:
     """What brings the adapter's framework, where that is more than NumPy, which all of them need."""
-    return () if needs.framework == "numpy" else _BROUGHT_BY.get(needs.framework, (needs.framework,))
+    return () if needs.framework == "numpy" else BROUGHT_BY.get(needs.framework, (needs.framework,))
 
 
 def _run_on(needs: Needs) -> tuple[str, ...]:
