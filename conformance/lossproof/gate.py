@@ -86,7 +86,7 @@ def decide_one(
             findings += [Finding(record)] if _fails(record, required) else []
         elif record.outcome is deviation.expected:
             known.append((record, deviation))
-        elif record.outcome is not Outcome.UNSUPPORTED:
+        elif record.outcome is not Outcome.UNSUPPORTED and (not deviation.varies or _fails(record, required)):
             findings.append(Finding(record, deviation))
     judged = sum(record.kind not in NEVER_GATE and record.outcome is not Outcome.UNSUPPORTED for record in records)
     return Verdict(subject, tuple(findings), tuple(known), Counter(record.outcome for record in records), judged)

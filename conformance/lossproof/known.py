@@ -21,7 +21,10 @@ class KnownDeviationError(Exception):
 
 @dataclass(frozen=True)
 class Deviation:
-    """Goldens (by globs over case ids) that are known to give `expected`, and why."""
+    """Goldens (by globs over case ids) that are known to give `expected`, and why.
+
+    `varies` says on what it depends beside version, dtype and device; where it is stated, a better grade is no finding.
+    """
 
     place: str
     cases: tuple[str, ...]
@@ -32,6 +35,7 @@ class Deviation:
     questions: tuple[str, ...] = ()
     device: str = ""
     link: str = ""
+    varies: str = ""
 
     def covers(self, record: Record, subject: Subject) -> bool:
         """Whether a record is of a golden, version and device that this deviation speaks of."""
@@ -44,7 +48,7 @@ class Deviation:
         )
 
 
-_TEXTS = ("expected", "reason", "versions", "device", "link")
+_TEXTS = ("expected", "reason", "versions", "device", "link", "varies")
 _LISTS = ("case", "dtype", "question")  # A single one may be written as text.
 _NEEDED = ("case", "expected", "reason")
 
@@ -53,7 +57,8 @@ def read_known(path: Path) -> tuple[Deviation, ...]:
     """The deviations in a .known.toml file, none where there is no file; raises KnownDeviationError.
 
     Each [[deviation]] has `case` (a glob over case ids, or a list of them), the `expected` outcome and a `reason`; it
-    may be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, and point to more by `link`.
+    may be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, point to more by `link`, and
+    say by `varies` what else it depends on.
     """
     if not path.is_file():
         return ()
@@ -95,6 +100,7 @@ def _read(entry: object, place: str) -> Deviation:
         _listed(entry.get("question", ())),
         entry.get("device", ""),
         entry.get("link", ""),
+        entry.get("varies", ""),
     )
 
 

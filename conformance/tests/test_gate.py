@@ -38,6 +38,19 @@ def known_wrong(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_a_known_deviation_that_varies_may_not_happen_but_gives_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "mine.known.toml"
+    path.write_text(
+        '[[deviation]]\ncase = "cross_entropy/shift/*"\nexpected = "loose"\nreason = "few lanes"\n'
+        'varies = "The width of vectors."\n',
+        encoding="utf-8",
+    )
+
+    assert [] == [*verdict(record(Outcome.ACCURATE), known=str(path)).findings]
+    assert [] == [*verdict(record(Outcome.LOOSE), known=str(path)).findings]
+    assert [Outcome.WRONG] == [each.record.outcome for each in verdict(record(Outcome.WRONG), known=str(path)).findings]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.LOOSE, Outcome.WRONG, Outcome.RAISED, Outcome.CRASHED, Outcome.TIMED_OUT])
 def test_below_the_required_grade_or_without_an_answer_is_a_finding(outcome: Outcome) -> None:
     failed = record(outcome)
