@@ -18,6 +18,19 @@ from lossproof.run import Selection, Session, read_spec, run, select
 from lossproof.spec.golden import golden_files, load_goldens
 
 LARGEST = 100  # elements of a golden's largest input
+AT_ONCE = """
+import numpy as np
+
+answer = np.zeros(())
+
+
+def cross_entropy(logits, target, **parameters):
+    return answer
+
+
+def cross_entropy_vjp(cotangent, logits, target, **parameters):
+    return answer
+"""
 COMMAND = (sys.executable, "-c", "from lossproof.cli import main; main()")
 
 
@@ -46,6 +59,32 @@ def bench_goldens_a_second(benchmark: BenchmarkFixture) -> None:
     rate = round(len(records) / benchmark.stats.stats.median)
     benchmark.extra_info["goldens a second"] = rate
     print(f"\n{len(records)} goldens, {rate} a second (median of the rounds)")
+
+
+@pytest.mark.parametrize("judged", [False, True], ids=["asked", "asked-and-judged"])
+def bench_overhead(judged: bool, benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """What host and protocol cost beside the losses: an adapter that answers at once, over goldens of any size."""
+    path = tmp_path / "at_once.py"
+    path.write_text(AT_ONCE, encoding="utf-8")
+    with Session(find_implementation(str(path)), read_spec(), names_faults=False) as session:
+        session.start()
+        goldens = [
+            golden
+            for golden in select(Selection(), ["cross_entropy"])
+            if not golden.calls and not session.declared_unsupported(golden)
+        ]
+
+        def ask() -> int:
+            if judged:
+                return sum(1 for _ in session.ask(goldens))
+            return sum(1 for _ in session.replies(session.request(golden) for golden in goldens))
+
+        count = benchmark.pedantic(ask, rounds=5, warmup_rounds=1)
+
+    assert benchmark.stats is not None, "pedantic has run"
+    microseconds = round(benchmark.stats.stats.median / count * 1e6)
+    benchmark.extra_info["µs a golden"] = microseconds
+    print(f"\n{count} goldens, {microseconds} µs each (median of the rounds)")
 
 
 @pytest.mark.parametrize("operation", golden_files())
