@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from made_goldens import answer_of, certified, golden, held
 from test_right_losses import LOOSE_AT_WORST, STABLE
 
+from lossproof.frameworks import read_needs
 from lossproof.judge import compare
 from lossproof.numerics import DTYPES, FORMATS
 from lossproof.oracle.arithmetic import Arithmetic, PrecisionTooLowError, Quantity, mean, product_sum, total
@@ -333,11 +334,8 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-MODULES = {
-    name: module
-    for name in (*STABLE, *LOOSE_AT_WORST)
-    if vars(module := loaded(HERE / "right_losses" / f"{name}.py")).get("framework", "numpy") == "numpy"
-}
+PATHS = [HERE / "right_losses" / f"{name}.py" for name in (*STABLE, *LOOSE_AT_WORST)]
+MODULES = {path.stem: loaded(path) for path in PATHS if read_needs(path).framework == "numpy"}
 
 
 @st.composite
