@@ -1,0 +1,58 @@
+"""The losses of torch_eager.py under torch.autocast to bfloat16, as mixed precision calls them."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+framework = "torch"
+dialect = "torch"
+
+Loss = Callable[..., Tensor]
+
+
+def load_sibling(name: str) -> ModuleType:
+    """The adapter beside this one; adapters are loaded by path, so their folder is not on sys.path."""
+    spec = importlib.util.spec_from_file_location(f"{__name__}_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # torch.compile looks modules up by their names.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def autocast(loss: Loss) -> Loss:
+    """The loss under autocast on the device of its first input; the backward pass is left outside, as torch asks."""
+
+    @wraps(loss)
+    def call(*inputs: Tensor, **parameters: Any) -> Tensor:
+        with torch.autocast(inputs[0].device.type, dtype=torch.bfloat16):
+            return loss(*inputs, **parameters)
+
+    return call
+
+
+eager = load_sibling("torch_eager")
+
+cross_entropy = autocast(eager.cross_entropy)
+nll_loss = autocast(eager.nll_loss)
+log_softmax = autocast(eager.log_softmax)
+binary_cross_entropy = autocast(eager.binary_cross_entropy)
+binary_cross_entropy_with_logits = autocast(eager.binary_cross_entropy_with_logits)
+_linear_cross_entropy = autocast(eager.linear_cross_entropy)
+
+
+@wraps(eager.linear_cross_entropy)
+def linear_cross_entropy(input: Tensor, *others: Tensor, **parameters: Any) -> Tensor:
+    """Cross-entropy of a linear layer's logits, whose factors autocast rounds to bfloat16 unless they are float64."""
+    if input.dtype in (torch.float32, torch.float16):
+        raise NotImplementedError("autocast makes the product in bfloat16, which is asked in bfloat16")
+    return _linear_cross_entropy(input, *others, **parameters)
