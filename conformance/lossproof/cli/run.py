@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -30,6 +31,7 @@ from lossproof.reports.text import show
 from lossproof.run import Profile, Selection, read_spec, run_header
 from lossproof.side_by_side import Plan, run_all
 from lossproof.spec.errors import SpecError
+from lossproof.spec.golden import Golden
 from lossproof.spec.profiles import quick_goldens
 
 DTYPE_NAMES = ("float64", "float32", "bfloat16", "float16")
@@ -160,7 +162,7 @@ def command(
                 read_known(implementation.known_path)
         goldens = choose_goldens(Selection(cases, dtypes or DTYPES, profile))
         if budget is not None:
-            goldens.sort(key=lambda golden: golden.id not in quick_goldens())
+            goldens = _by_worth(goldens)
         header = {
             **run_header(),
             "cases": list(cases),
@@ -265,6 +267,19 @@ def _open(folder: str | None) -> TextIO | None:
         return None
     Path(folder).mkdir(parents=True, exist_ok=True)
     return (Path(folder) / "run.jsonl").open("w", encoding="utf-8", buffering=1)
+
+
+def _by_worth(goldens: Sequence[Golden]) -> list[Golden]:
+    """First those of the quick profile, then the operations in turns: what a budget leaves out is left out of each."""
+    of_operation: dict[str, Iterator[int]] = {}
+    worth = {
+        golden.id: (
+            golden.id not in quick_goldens(),
+            next(of_operation.setdefault(golden.operation, itertools.count())),
+        )
+        for golden in goldens
+    }
+    return sorted(goldens, key=lambda golden: worth[golden.id])
 
 
 def _check_known(option: str, name: str | None, known: Iterable[str]) -> None:
