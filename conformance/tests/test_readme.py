@@ -109,6 +109,7 @@ def test_every_command_is_mentioned(command: str) -> None:
 def test_every_option_that_is_mentioned_exists() -> None:
     context = click.Context(main)
     commands = [main.get_command(context, name) for name in main.list_commands(context)]
+    commands += [each for command in commands if isinstance(command, click.Group) for each in command.commands.values()]
     known = {option for command in commands if command for each in command.params for option in each.opts}
 
     mentioned = set(re.findall(r"`(--[a-z-]+)[` ]", README))

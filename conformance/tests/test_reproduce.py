@@ -33,6 +33,7 @@ FRAMEWORKS = {
 }
 # One golden in so many: a script of jax_eager takes half a second to compile, a textbook's next to nothing.
 EVERY = {"numpy_reference": 40, "torch_eager": 40, "jax_eager": 100}
+PRODUCTS = ("linear_cross_entropy",)
 MOST_PRINTED = 4096
 SHORT = 64
 CASE = "cross_entropy/ignore-index/all-ignored-mean"
@@ -85,8 +86,14 @@ def ask(name: str) -> list[Asked]:
     with Session(implementation, SPEC) as session:
         offered = session.start().offered
         goldens = [golden for golden in select(Selection(), offered) if not session.declared_unsupported(golden)]
+        # Scripts only tell how arrays lie in memory, and matrix products differ by it in the last bits.
+        goldens = [golden for golden in goldens if golden.operation not in PRODUCTS or not is_strided(golden)]
         asked = session.ask(sampled(goldens, EVERY.get(name, 1)))
         return [each for each in asked if each.judgement.outcome is not Outcome.UNSUPPORTED]
+
+
+def is_strided(golden: Golden) -> bool:
+    return any("layout" in stored for stored in golden.inputs.values())
 
 
 def script_of(golden: Golden, source: str, framework: str) -> str:

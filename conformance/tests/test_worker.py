@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from needs import needs
 
-from lossproof.paths import PACKAGE, WORKER
+from lossproof.paths import BRIDGES, PACKAGE, WORKER
 
 FAKES = Path(__file__).parent / "fakes"
 REQUEST_SCHEMA = json.loads((PACKAGE / "protocol" / "request.schema.json").read_text())
@@ -148,12 +148,15 @@ def test_package_that_is_not_installed_is_missing(adapter: Write) -> None:
     assert ("missing", "No module named 'no_such_framework'") == (reply["kind"], reply["message"])
 
 
+BRIDGED = sorted(path.name.removesuffix("_bridge.py") for path in BRIDGES.glob("*_bridge.py"))
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(0)\n", "SystemExit: 0"),
-        ('framework = "abacus"\n', "expected a framework that has a bridge (jax, numpy, torch), got 'abacus'"),
+        ('framework = "abacus"\n', f"expected a framework that has a bridge ({', '.join(BRIDGED)}), got 'abacus'"),
     ],
 )
 def test_adapter_that_cannot_be_loaded_fails(adapter: Write, source: str, message: str) -> None:

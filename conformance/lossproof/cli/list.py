@@ -76,7 +76,7 @@ def _overview(as_json: bool) -> list[str]:
     narrow = max(map(len, spec.dialects))
     return [
         "Implementations",
-        *(f"  {name:{width}}  {_state(need)}" for name, need in needs.items()),
+        *(_entry(f"  {name:{width}}  ", _state(need)) for name, need in needs.items()),
         "",
         "Operations",
         *(
@@ -85,8 +85,19 @@ def _overview(as_json: bool) -> list[str]:
         ),
         "",
         "Dialects",
-        *(f"  {name:{narrow}}  {dialect.summary}" for name, dialect in spec.dialects.items()),
+        *(_entry(f"  {name:{narrow}}  ", dialect.summary) for name, dialect in spec.dialects.items()),
     ]
+
+
+def _entry(head: str, text: str) -> str:
+    return textwrap.fill(
+        text,
+        80,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _state(need: object) -> str:
