@@ -12,9 +12,10 @@ import click
 
 from lossproof.cli.console import progress
 from lossproof.cli.errors import usage_errors
+from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
 from lossproof.gate import Exit
-from lossproof.implementations import UnknownImplementationError, find_implementation, shipped
+from lossproof.implementations import UnknownImplementationError, shipped
 from lossproof.observed import Observation, observe, tells
 from lossproof.record import Subject
 from lossproof.reports.dialects import page
@@ -25,18 +26,30 @@ from lossproof.spec.errors import SpecError
 @click.command()
 @click.argument("names", nargs=-1, metavar="[IMPLEMENTATION]...")
 @click.option("--device", default="cpu", show_default=True, help="Where it runs: cpu, cuda, cuda:1, …")
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The Python that runs the adapters, or that an environment is made of.",
+)
 @click.option("--output", metavar="FOLDER", help="Write dialects.md and dialects.json there instead of printing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
-def command(names: tuple[str, ...], device: str, output: str | None, as_json: bool) -> None:
+def command(names: tuple[str, ...], device: str, python: str | None, output: str | None, as_json: bool) -> None:
     """Tell, for every rule, what each IMPLEMENTATION was seen to do, next to what its documentation says.
 
-    Without names: every shipped adapter whose framework is installed, but for the textbook formulas.
+    An IMPLEMENTATION is what `lossproof run` takes, "optax==0.2.5" among it. Without one: every shipped adapter whose
+    framework is installed, but for the textbook formulas.
 
     Exit codes: 0, or 3 where an implementation could not be started.
     """
     with usage_errors(SpecError, UnknownImplementationError, OSError):
         spec = read_spec()
-        chosen = [find_implementation(name, device=device) for name in names or _installed()]
+        chosen = [
+            implementation
+            for name in names or _installed()
+            for implementation in find_implementations(
+                name, operations=spec.operations, device=device, python=python or ""
+            )
+        ]
         goldens = [golden for golden in select(Selection()) if tells(golden)]
         subjects: list[Subject] = []
         observations: list[Observation] = []

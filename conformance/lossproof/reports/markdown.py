@@ -73,15 +73,29 @@ def summary(runs: Sequence[Run], required: Outcome) -> str:
         evidence=evidence,
         what_now=what_now,
         known=known_groups,
-        speeds=[speed for run in runs for speed in speeds(run)],
+        speeds=sorted((speed for run in runs for speed in speeds(run)), key=lambda speed: speed.rate),
+        places=places(runs),
     )
 
 
+def places(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Where runs took place, by what, and when they began."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        head = run.header
+        where = (
+            f"on {head['cpu']} ({head['machine']}, {head['system']}, {head['cores']} cores); Python {head['python']}, "
+            f"NumPy {head['numpy']}, lossproof {head['lossproof']}, spec {head['spec']}"
+        )
+        found.setdefault(where, []).append(head["started"])
+    return {where: sorted(times) for where, times in found.items()}
+
+
 def speeds(run: Run) -> list[Speed]:
-    """The speed of each implementation that came to its end, the slowest first."""
+    """The speed of each implementation that came to its end."""
     asked = {subject.name: subject.asked for subject in run.subjects}
     counts = Counter(record.implementation for record in run.records)
-    found = [
+    return [
         Speed(
             end.implementation,
             counts[end.implementation],
@@ -91,7 +105,6 @@ def speeds(run: Run) -> list[Speed]:
         for end in run.ended
         if counts[end.implementation]
     ]
-    return sorted(found, key=lambda speed: speed.rate)
 
 
 def features(records: Mapping[str, Sequence[Record]], required: Outcome) -> Features:
