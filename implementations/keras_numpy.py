@@ -9,6 +9,7 @@ from keras import losses, ops
 framework = "numpy"
 dialect = "keras"
 package = "keras"
+requires = "scipy"
 
 categorical_crossentropy = losses.categorical_crossentropy
 sparse_categorical_crossentropy = losses.sparse_categorical_crossentropy

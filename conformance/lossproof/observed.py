@@ -37,9 +37,12 @@ class Observation:
     def agrees(self) -> bool:
         """Whether nothing was seen that the dialect's documentation denies; more than it promises may be had."""
         stated = self.stated.split(", ")
-        if self.rule in (LABEL_DTYPES, PROMISES):
-            return not any(value.startswith(NOT) and value.removeprefix(NOT) in stated for value in self.seen)
-        return not self.neither and set(self.seen) <= set(stated)
+        if self.rule == PROMISES:
+            return not any(f"{NOT}{value}" in self.seen for value in stated)
+        if self.rule == LABEL_DTYPES:
+            # Some labels of a dtype are refused for other reasons.
+            return not any(f"{NOT}{value}" in self.seen and value not in self.seen for value in stated)
+        return self.stated == "undefined" or (not self.neither and set(self.seen) <= set(stated))
 
 
 def tells(golden: Golden) -> bool:
