@@ -196,9 +196,11 @@ def log_softmax(logits, *, axis=-1):
         running.kill()
         running.wait()
 
-    records = [line for line in kept.read_text(encoding="utf-8").splitlines() if json.loads(line)["type"] == "record"]
+    lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    records = [line for line in lines if line["type"] == "record"]
     assert (130, "") == (running.returncode, err)
-    assert 0 < len(records) < 200
+    assert len(records) > 0
+    assert sum(record["outcome"] != "unsupported" for record in records) < 100
     assert ["mine", str(len(records))] == out.splitlines()[1].split()[:2]
     assert 0 == lossproof(tmp_path, "report", "kept").code
 
