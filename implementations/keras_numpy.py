@@ -9,7 +9,7 @@ from keras import losses, ops
 framework = "numpy"
 dialect = "keras"
 package = "keras"
-requires = "scipy"
+requires = "jax"  # its NumPy engine imports it
 
 categorical_crossentropy = losses.categorical_crossentropy
 sparse_categorical_crossentropy = losses.sparse_categorical_crossentropy
