@@ -93,11 +93,16 @@ def _install_line(framework: str, package: str, beside: Sequence[str]) -> str:
 
 def _is_installed(package: str) -> bool:
     """Whether there is a distribution, or a module, of that name."""
-    return _version(package) != "" or util.find_spec(re.split(r"[^\w.-]", package)[0].replace("-", "_")) is not None
+    return _version(package) != "" or util.find_spec(_bare(package).replace("-", "_")) is not None
 
 
 def _version(package: str) -> str:
     try:
-        return metadata.version(re.split(r"[^\w.-]", package)[0])
+        return metadata.version(_bare(package))
     except metadata.PackageNotFoundError:
         return ""
+
+
+def _bare(package: str) -> str:
+    """The name of a distribution, without extras and versions."""
+    return re.split(r"[^\w.-]", package)[0]

@@ -85,13 +85,13 @@ def _values(asked: Asked, session: Session) -> Iterator[tuple[str, str]]:
             yield PROMISES, f"{'' if suffices(outcome, Outcome.STABLE) else NOT}{_property(golden)}"
         return
     dtype = _label_dtype(golden)
-    if dtype is not None and golden.kind != "raises" and asked.replies and golden.operation in session.rules:
+    if dtype is not None and golden.kind != "raises":
         if isinstance(asked.replies[0], Answered) and suffices(outcome, Outcome.STABLE):
             yield LABEL_DTYPES, dtype
         elif isinstance(asked.replies[0], Raised) and _must_answer(asked, session):
             yield LABEL_DTYPES, f"{NOT}{dtype}"
     rules = session.rules[golden.operation]
-    for rule in {name: None for answer in golden.answers for name in answer["rules"]}:
+    for rule in dict.fromkeys(name for answer in golden.answers for name in answer["rules"]):
         followed = _followed(asked, session, rule, _possible(golden, rule, rules))
         if followed is not None:
             yield rule, followed

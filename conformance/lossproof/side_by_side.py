@@ -7,7 +7,6 @@ import signal
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Event
@@ -93,8 +92,7 @@ class _Turn:
         """Ask a share, start to end; its records can be taken as they come."""
         stream = self._streams[number]
         try:
-            with ExitStack() as stack:
-                session = stack.enter_context(self._sessions[number])
+            with self._sessions[number] as session:
                 shares = self._start(session) if number == 0 else self._started.result()
                 for asked in session.ask(shares.of(number)):
                     stream.put(record_of(asked, session.implementation.name))
@@ -114,21 +112,26 @@ class _Turn:
         for number in shares.owners:
             if number in ended:
                 continue
-            item = self._streams[number].get()
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
+            record = self._next(number)
+            if record is None:
                 ended.add(number)
             else:
-                yield item
+                yield record
         for number in set(range(len(self._streams))) - ended:
-            self._streams[number].get()
+            self._next(number)
         yield Ended(shares.subject.name, max(self._seconds))
 
     def end(self) -> None:
         """End its processes now, whatever they do."""
         for session in self._sessions:
             session.abort()
+
+    def _next(self, number: int) -> Record | None:
+        """The next record of a share, None at its end; raises what its thread raised."""
+        item = self._streams[number].get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
 
     def _start(self, session: Session) -> _Shares:
         """Start the first process, and share the goldens out."""

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from lossproof.observed import Observation
 from lossproof.record import Subject
+from lossproof.reports.rendering import template
 from lossproof.run import Spec
 from lossproof.spec.dialects import read_rules
 
 
 def page(subjects: Sequence[Subject], observations: Sequence[Observation], spec: Spec) -> str:
     """The page: a table for each rule, a row for each operation and implementation."""
-    environment = Environment(
-        loader=PackageLoader("lossproof.reports"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     rules = read_rules()
-    return environment.get_template("dialects.md.j2").render(
+    return template("dialects.md.j2").render(
         subjects=subjects,
         tables=[
             (name, rules.get(name), sorted((each for each in observations if each.rule == name), key=_by_operation))

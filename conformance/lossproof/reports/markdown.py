@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from lossproof.gate import NEVER_GATE, decide
 from lossproof.outcome import GRADES, Outcome, suffices
 from lossproof.record import Record, Run
 from lossproof.reports.failures import SHOWN, evidence, group, known_groups, what_now, worst
+from lossproof.reports.rendering import template
 
 _COLUMNS = (*GRADES, Outcome.UNSUPPORTED, Outcome.UNJUDGED, Outcome.RAISED, Outcome.CRASHED, Outcome.TIMED_OUT)
 _JUDGED = (*GRADES, Outcome.RAISED, Outcome.CRASHED, Outcome.TIMED_OUT)
@@ -53,15 +52,8 @@ def summary(runs: Sequence[Run], required: Outcome) -> str:
     """The page; raises KnownDeviationError where a file of known deviations cannot be read."""
     verdicts = [verdict for run in runs for verdict in decide(run, required)]
     records = {subject.name: run.of(subject.name) for run in runs for subject in run.subjects if not subject.failed}
-    environment = Environment(
-        loader=PackageLoader("lossproof.reports"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["short"] = _short
     worst_records = [(name, worst(of)) for name, of in records.items()]
-    return environment.get_template("summary.md.j2").render(
+    return template("summary.md.j2").render(
         runs=runs,
         required=required,
         verdicts=verdicts,
@@ -75,6 +67,7 @@ def summary(runs: Sequence[Run], required: Outcome) -> str:
         known=known_groups,
         speeds=sorted((speed for run in runs for speed in speeds(run)), key=lambda speed: speed.rate),
         places=places(runs),
+        short=_short,
     )
 
 
