@@ -5,7 +5,7 @@ from cut_cross_entropy import linear_cross_entropy as cut_linear_cross_entropy
 from torch import Tensor
 
 framework = "torch"
-dialect = "torch"
+dialect = "cut_cross_entropy"
 package = "cut-cross-entropy"
 
 # After eight dtypes and parameters torch.compile would refuse further ones.

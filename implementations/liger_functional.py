@@ -12,7 +12,7 @@ if not torch.cuda.is_available():
 from liger_kernel.transformers import functional
 
 framework = "torch"
-dialect = "torch"
+dialect = "liger"
 package = "liger-kernel"
 
 if os.environ.get("TRITON_INTERPRET") == "1":
@@ -37,8 +37,7 @@ def cross_entropy(
     """Cross-entropy of rows of logits (N, C) against class indices."""
     _check(logits, target, weight)
     return liger_cross_entropy(
-        # Its gradient is left in the memory of the logits, which in training nobody reads again.
-        logits.clone(),
+        logits,
         target,
         weight=weight,
         ignore_index=ignore_index,

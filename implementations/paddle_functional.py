@@ -40,12 +40,7 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative log-likelihood of class indices, from log-probabilities.
-
-    Not reduced where there are more than two axes: ignored labels there corrupt the memory of the whole process.
-    """
-    if log_probs.ndim > 2 and reduction != "none":
-        raise NotImplementedError("nll_loss of images writes past its result where a label is ignored")
+    """Negative log-likelihood of class indices, from log-probabilities."""
     return F.nll_loss(log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 framework = "torch"
-dialect = "torch"
+dialect = "torch_autocast"
 
 Loss = Callable[..., Tensor]
 

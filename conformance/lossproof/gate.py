@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lossproof.known import Deviation, covering, read_known
+from lossproof.known import Deviation, covering, deviations_of
 from lossproof.outcome import FAILURES, GRADES, Outcome, suffices
-from lossproof.paths import IMPLEMENTATIONS
 from lossproof.record import Record, Run, Subject
 
 NEVER_GATE = ("hazard", "property")
@@ -55,21 +54,10 @@ class Verdict:
 def decide(run: Run, required: Outcome) -> list[Verdict]:
     """A verdict for each implementation of a run; raises KnownDeviationError."""
     return [
-        decide_one(
-            subject,
-            run.of(subject.name),
-            read_known(IMPLEMENTATIONS / subject.known) if subject.known else (),
-            required,
-        )
+        decide_one(subject, run.of(subject.name), deviations_of(subject), required)
         for subject in run.subjects
         if not subject.failed
     ]
-
-
-def deviations_of(subject: Subject) -> tuple[Deviation, ...]:
-    """The known deviations that stand beside its adapter; raises KnownDeviationError."""
-    # A path of its own replaces the folder of the shipped adapters.
-    return read_known(IMPLEMENTATIONS / subject.known) if subject.known else ()
 
 
 def decide_one(
@@ -84,7 +72,7 @@ def decide_one(
         deviation = covering(record, subject, deviations)
         if deviation is None:
             findings += [Finding(record)] if _fails(record, required) else []
-        elif record.outcome is deviation.expected:
+        elif record.outcome in deviation.expected:
             known.append((record, deviation))
         elif record.outcome is not Outcome.UNSUPPORTED and (not deviation.varies or _fails(record, required)):
             findings.append(Finding(record, deviation))

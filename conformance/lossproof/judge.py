@@ -15,40 +15,35 @@ from lossproof.expected import Expected, decode
 from lossproof.numerics import FORMATS, Floats, overflow_threshold, round_to, ulp
 from lossproof.outcome import GRADES, Judgement, Outcome
 from lossproof.relations import Side, sides
+from lossproof.spec.dialects import Dialect
 from lossproof.spec.golden import Golden
 
 Rules = Mapping[str, str]
 
 
 def judge(
-    golden: Golden,
-    replies: Sequence[Reply],
-    rules: Mapping[str, Rules],
-    label_dtypes: Sequence[str],
-    device: str | None = None,
+    golden: Golden, replies: Sequence[Reply], dialects: Mapping[str, Dialect], device: str | None = None
 ) -> Judgement:
     """What the replies to a golden (one, or one for each call of a relation) are worth.
 
-    `rules` are a dialect's, by operation. `device` is where the answer of a contract must lie, as the bridge writes
-    it; None where nobody says.
+    `dialects` say by operation what is lawful. `device` is where the answer of a contract must lie, as the bridge
+    writes it; None where nobody says.
     """
     parts = [
-        _judge_reply(part, reply, rules[part.operation], label_dtypes, device)
+        _judge_reply(part, reply, dialects[part.operation], device)
         for part, reply in zip(golden.parts, replies, strict=False)
     ]
     if not golden.calls:
         return parts[0]
     failed = [part for part in parts if part.outcome not in GRADES or part.outcome is Outcome.WRONG]
-    return failed[0] if failed else max([*parts, _judge_relation(golden, replies, rules)], key=_grade)
+    return failed[0] if failed else max([*parts, _judge_relation(golden, replies, dialects)], key=_grade)
 
 
 def _grade(judgement: Judgement) -> tuple[int, float]:
     return GRADES.index(judgement.outcome), judgement.bounds
 
 
-def _judge_reply(
-    golden: Golden, reply: Reply, rules: Rules, label_dtypes: Sequence[str], device: str | None
-) -> Judgement:
+def _judge_reply(golden: Golden, reply: Reply, dialect: Dialect, device: str | None) -> Judgement:
     match reply:
         case Unsupported(reason=reason):
             return Judgement(Outcome.UNSUPPORTED, reason=reason)
@@ -57,20 +52,20 @@ def _judge_reply(
         case TimedOut(seconds=seconds):
             return Judgement(Outcome.TIMED_OUT, reason=f"no answer within {seconds:g} s")
         case Raised():
-            return _judge_refusal(golden, stored_answer(golden, rules), reply, label_dtypes)
+            return _judge_refusal(golden, reply, dialect)
         case Answered():
-            return _judge_answer(golden, rules, reply, device)
+            return _judge_answer(golden, reply, dialect, device)
     raise TypeError(f"expected a reply to a golden, got {reply!r}")
 
 
-def _judge_relation(golden: Golden, replies: Sequence[Reply], rules: Mapping[str, Rules]) -> Judgement:
+def _judge_relation(golden: Golden, replies: Sequence[Reply], dialects: Mapping[str, Dialect]) -> Judgement:
     """Whether calls agree: within the sum of the distances that each may lawfully have from its own truth."""
     stable, loose = [], []
     for part, reply in zip(golden.calls, replies, strict=True):
         assert isinstance(reply, Answered)
         assert reply.array is not None
         numbers = rounded(reply.array, golden.dtype)
-        truth = decode(stored_answer(part, rules[part.operation]), golden.dtype)
+        truth = decode(lawful_answer(part, dialects[part.operation]), golden.dtype)
         stable.append(Side(part, numbers, truth.stable / truth.scale))
         loose.append(Side(part, numbers, truth.loose / truth.scale))
     compared = sides(golden, stable)
@@ -110,37 +105,42 @@ def stored_answer(golden: Golden, rules: Rules) -> Mapping[str, Any]:
     )
 
 
-def kind_of(golden: Golden, rules: Mapping[str, Rules], promises: Sequence[str]) -> str:
-    """The kind that a golden is under a dialect.
+def lawful_answer(golden: Golden, dialect: Dialect) -> Mapping[str, Any]:
+    """The answer that a golden stores for a dialect."""
+    return stored_answer(golden, dialect.operations[golden.operation])
+
+
+def kind_of(golden: Golden, dialects: Mapping[str, Dialect]) -> str:
+    """The kind that a golden is under dialects, by operation.
 
     What the dialect, or overflow in this dtype, leaves open is a hazard; a property that the dialect does not promise
     is a property. Neither ever gates.
     """
-    if golden.kind == "hazard" or any("undefined" in stored_answer(p, rules[p.operation]) for p in golden.parts):
+    if golden.kind == "hazard" or any("undefined" in lawful_answer(p, dialects[p.operation]) for p in golden.parts):
         return "hazard"
-    if golden.relation and golden.relation.get("promise", "") not in ("", *promises):
+    if golden.relation and golden.relation.get("promise", "") not in ("", *dialects[golden.operation].promises):
         return "property"
     return golden.kind
 
 
-def leaves_bad_values_open(golden: Golden, rules: Mapping[str, Rules]) -> bool:
+def leaves_bad_values_open(golden: Golden, dialects: Mapping[str, Dialect]) -> bool:
     """Whether a dialect leaves open what bad values do: a label may then be used as an index, whatever it points at."""
-    answers = [stored_answer(part, rules[part.operation]) for part in golden.parts]
+    answers = [lawful_answer(part, dialects[part.operation]) for part in golden.parts]
     return any("undefined" in answer and "bad_values" in answer["rules"] for answer in answers)
 
 
-def _judge_refusal(golden: Golden, answer: Mapping[str, Any], reply: Raised, label_dtypes: Sequence[str]) -> Judgement:
+def _judge_refusal(golden: Golden, reply: Raised, dialect: Dialect) -> Judgement:
     said = f"{reply.type}: {reply.message}"
-    if "raises" in answer:
+    if "raises" in lawful_answer(golden, dialect):
         return Judgement(Outcome.ACCURATE, reason=said)
-    if any(tensor["dtype"] not in (*FORMATS, *label_dtypes) for tensor in golden.inputs.values()):
+    if any(tensor["dtype"] not in (*FORMATS, *dialect.label_dtypes) for tensor in golden.inputs.values()):
         return Judgement(Outcome.UNSUPPORTED, reason=f"refuses this label dtype, as its dialect allows ({said})")
     return Judgement(Outcome.RAISED, reason=said)
 
 
-def _judge_answer(golden: Golden, rules: Rules, reply: Answered, device: str | None) -> Judgement:
-    answer = stored_answer(golden, rules)
-    fault = _fault(golden, answer, reply, device)
+def _judge_answer(golden: Golden, reply: Answered, dialect: Dialect, device: str | None) -> Judgement:
+    answer = lawful_answer(golden, dialect)
+    fault = _fault(golden, answer, reply, dialect, device)
     if fault:
         return Judgement(Outcome.WRONG, reason=fault)
     if "undefined" in answer:
@@ -153,25 +153,41 @@ def _judge_answer(golden: Golden, rules: Rules, reply: Answered, device: str | N
     return replace(judgement, fingerprint=_other_rules(numbers, golden, answer))
 
 
-def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered, device: str | None) -> str:
+def _fault(golden: Golden, answer: Mapping[str, Any], reply: Answered, dialect: Dialect, device: str | None) -> str:
     """What is wrong with an answer whatever its numbers are; "" where nothing is."""
-    if reply.changed:
-        return f"overwrote its input {', '.join(reply.changed)}"
+    changed = [input_name(golden, each) for each in reply.changed]
+    # What a dialect is known to overwrite is the fault of the cases that are about it, and hides no other.
+    if changed and (golden.kind == "contract" or not {*changed} <= {*dialect.overwrites}):
+        return f"overwrote its input {', '.join(changed)}"
     if "raises" in answer:
         return f"answered where it must refuse: {answer['raises']}"
     if reply.array is None:
         return f"answered a {reply.type}, expected an array of shape {golden.shape}"
     if golden.kind == "contract" and None not in (device, reply.device) and reply.device != device:
         return f"answered on the device {reply.device}, expected {device}"
-    return "" if "undefined" in answer else _misfit(golden, reply.array, reply.shape or reply.array.shape)
+    if "undefined" in answer:
+        return ""
+    return _misfit(golden, reply.array, reply.shape or reply.array.shape, dialect)
 
 
-def _misfit(golden: Golden, got: npt.NDArray[Any], shape: tuple[int, ...]) -> str:
+def input_name(golden: Golden, changed: str) -> str:
+    """The name of what was overwritten: inputs come by position."""
+    return [*golden.inputs][int(changed)] if changed.isdigit() else changed
+
+
+def holds(wider: str, dtype: str) -> bool:
+    """Whether a dtype holds every number of another."""
+    return np.can_cast(FORMATS[dtype].storage, FORMATS[wider].storage) if wider in FORMATS else False
+
+
+def _misfit(golden: Golden, got: npt.NDArray[Any], shape: tuple[int, ...], dialect: Dialect) -> str:
     if shape != golden.shape:
         return f"answered the shape {shape}, expected {golden.shape}"
-    if golden.kind == "contract" and golden.transform != "autocast" and str(got.dtype) != golden.dtype:
-        return f"answered the dtype {got.dtype}, expected {golden.dtype}"
-    return ""
+    if golden.kind != "contract" or golden.transform == "autocast" or str(got.dtype) == golden.dtype:
+        return ""
+    if dialect.wider_results and holds(str(got.dtype), golden.dtype):
+        return ""
+    return f"answered the dtype {got.dtype}, expected {golden.dtype}"
 
 
 def compare(numbers: Floats, golden: Golden, answer: Mapping[str, Any]) -> Judgement:

@@ -7,12 +7,32 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from lossproof.outcome import Outcome
-from lossproof.record import Record, Subject
+from lossproof.paths import IMPLEMENTATIONS
+from lossproof.record import Subject
+
+_ENDS_A_PROCESS = (Outcome.CRASHED, Outcome.TIMED_OUT)
+
+
+class Asked(Protocol):
+    """What a deviation may speak of: a golden, or the record of one."""
+
+    @property
+    def case(self) -> str:
+        """Id of the case."""
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the golden."""
+
+    @property
+    def question(self) -> str:
+        """What the golden asks."""
 
 
 class KnownDeviationError(Exception):
@@ -21,14 +41,14 @@ class KnownDeviationError(Exception):
 
 @dataclass(frozen=True)
 class Deviation:
-    """Goldens (by globs over case ids) that are known to give `expected`, and why.
+    """Goldens (by globs over case ids) that are known to give one of the outcomes `expected`, and why.
 
     `varies` says on what it depends beside version, dtype and device; where it is stated, a better grade is no finding.
     """
 
     place: str
     cases: tuple[str, ...]
-    expected: Outcome
+    expected: tuple[Outcome, ...]
     reason: str
     versions: SpecifierSet
     dtypes: tuple[str, ...] = ()
@@ -37,28 +57,28 @@ class Deviation:
     link: str = ""
     varies: str = ""
 
-    def covers(self, record: Record, subject: Subject) -> bool:
-        """Whether a record is of a golden, version and device that this deviation speaks of."""
+    def covers(self, asked: Asked, subject: Subject) -> bool:
+        """Whether it speaks of a golden, of this version on this device."""
         return (
-            any(fnmatch.fnmatchcase(record.case, glob) for glob in self.cases)
-            and (not self.dtypes or record.dtype in self.dtypes)
-            and (not self.questions or record.question in self.questions)
+            any(fnmatch.fnmatchcase(asked.case, glob) for glob in self.cases)
+            and (not self.dtypes or asked.dtype in self.dtypes)
+            and (not self.questions or asked.question in self.questions)
             and (not self.device or subject.device.startswith(self.device))
             and _contains(self.versions, subject.version)
         )
 
 
-_TEXTS = ("expected", "reason", "versions", "device", "link", "varies")
-_LISTS = ("case", "dtype", "question")  # A single one may be written as text.
+_TEXTS = ("reason", "versions", "device", "link", "varies")
+_LISTS = ("case", "dtype", "question", "expected")  # A single one may be written as text.
 _NEEDED = ("case", "expected", "reason")
 
 
 def read_known(path: Path) -> tuple[Deviation, ...]:
     """The deviations in a .known.toml file, none where there is no file; raises KnownDeviationError.
 
-    Each [[deviation]] has `case` (a glob over case ids, or a list of them), the `expected` outcome and a `reason`; it
-    may be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, point to more by `link`, and
-    say by `varies` what else it depends on.
+    Each [[deviation]] has `case` (a glob over case ids, or a list of them), the `expected` outcome (or a list of those
+    that it may be) and a `reason`; it may be narrowed to `versions` (PEP 440), `dtype`, `question` and `device`, point
+    to more by `link`, and say by `varies` what else it depends on.
     """
     if not path.is_file():
         return ()
@@ -83,7 +103,8 @@ def _read(entry: object, place: str) -> Deviation:
         if not entry.get(key):
             raise KnownDeviationError(f"{place}: expected the key {key}, got none")
     try:
-        expected, versions = Outcome(entry["expected"]), SpecifierSet(entry.get("versions", ""))
+        versions = SpecifierSet(entry.get("versions", ""))
+        expected = tuple(map(Outcome, _listed(entry["expected"])))
     except InvalidSpecifier as why:
         raise KnownDeviationError(f"{place} versions: expected versions as in PEP 440, got {why}") from why
     except ValueError as why:
@@ -118,9 +139,20 @@ def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def covering(record: Record, subject: Subject, deviations: Sequence[Deviation]) -> Deviation | None:
-    """The first deviation that speaks of a record."""
-    return next((deviation for deviation in deviations if deviation.covers(record, subject)), None)
+def deviations_of(subject: Subject) -> tuple[Deviation, ...]:
+    """The known deviations that stand beside its adapter; raises KnownDeviationError."""
+    # A path of its own replaces the folder of the shipped adapters.
+    return read_known(IMPLEMENTATIONS / subject.known) if subject.known else ()
+
+
+def covering(asked: Asked, subject: Subject, deviations: Sequence[Deviation]) -> Deviation | None:
+    """The first deviation that speaks of a golden."""
+    return next((deviation for deviation in deviations if deviation.covers(asked, subject)), None)
+
+
+def fatal(deviations: Sequence[Deviation]) -> tuple[Deviation, ...]:
+    """Those that end the process that is asked, or leave it in no state to be asked another golden."""
+    return tuple(each for each in deviations if any(outcome in _ENDS_A_PROCESS for outcome in each.expected))
 
 
 def _contains(versions: SpecifierSet, version: str) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from lossproof.judge import judge, stored_answer
+from lossproof.judge import holds, input_name, judge, lawful_answer, stored_answer
 from lossproof.messages import Answered, Raised
 from lossproof.numerics import FORMATS
 from lossproof.outcome import GRADES, Outcome, suffices
@@ -15,6 +16,9 @@ from lossproof.spec.golden import Golden
 
 LABEL_DTYPES = "label_dtypes"
 PROMISES = "promises"
+RESULTS = "results"
+OVERWRITES = "overwrites"
+NOTHING = "nothing"
 NOT = "not "
 PROPERTIES = ("repeatable", "batch-invariant")
 
@@ -42,16 +46,19 @@ class Observation:
         if self.rule == LABEL_DTYPES:
             # Some labels of a dtype are refused for other reasons.
             return not any(f"{NOT}{value}" in self.seen and value not in self.seen for value in stated)
+        if self.rule in (RESULTS, OVERWRITES):
+            # What need not be so may be so.
+            return set(self.seen) <= {*stated, "same", NOTHING}
         return self.stated == "undefined" or (not self.neither and set(self.seen) <= set(stated))
 
 
 def tells(golden: Golden) -> bool:
-    """Whether answers to a golden can tell rules, label dtypes or properties apart."""
+    """Whether answers to a golden can tell rules, label dtypes, dtypes of results or properties apart."""
     if golden.transform is not None or golden.copies > 1:
         return False
     if golden.calls:
         return _property(golden) in PROPERTIES
-    return len(golden.answers) > 1 or _label_dtype(golden) is not None
+    return len(golden.answers) > 1 or _label_dtype(golden) is not None or _tells_results(golden)
 
 
 def observe(session: Session, goldens: Iterable[Golden], spec: Spec) -> list[Observation]:
@@ -84,17 +91,34 @@ def _values(asked: Asked, session: Session) -> Iterator[tuple[str, str]]:
         if outcome in GRADES:
             yield PROMISES, f"{'' if suffices(outcome, Outcome.STABLE) else NOT}{_property(golden)}"
         return
+    reply = asked.replies[0]
+    if isinstance(reply, Answered):
+        changed = [name for name in map(partial(input_name, golden), reply.changed) if name in golden.inputs]
+        yield OVERWRITES, ", ".join(changed) or NOTHING
+        if _tells_results(golden) and reply.array is not None:
+            yield RESULTS, _result(golden.dtype, str(reply.array.dtype))
     dtype = _label_dtype(golden)
     if dtype is not None and golden.kind != "raises":
-        if isinstance(asked.replies[0], Answered) and suffices(outcome, Outcome.STABLE):
+        if isinstance(reply, Answered) and suffices(outcome, Outcome.STABLE):
             yield LABEL_DTYPES, dtype
-        elif isinstance(asked.replies[0], Raised) and _must_answer(asked, session):
+        elif isinstance(reply, Raised) and _must_answer(asked, session):
             yield LABEL_DTYPES, f"{NOT}{dtype}"
-    rules = session.rules[golden.operation]
+    rules = session.dialects[golden.operation].operations[golden.operation]
     for rule in dict.fromkeys(name for answer in golden.answers for name in answer["rules"]):
         followed = _followed(asked, session, rule, _possible(golden, rule, rules))
         if followed is not None:
             yield rule, followed
+
+
+def _tells_results(golden: Golden) -> bool:
+    """Whether the dtype of an answer is judged: a gradient has that of its input in any case."""
+    return golden.kind == "contract" and golden.question == "value"
+
+
+def _result(dtype: str, got: str) -> str:
+    if got == dtype:
+        return "same"
+    return "wider" if holds(got, dtype) else got
 
 
 def _possible(golden: Golden, rule: str, rules: Mapping[str, str]) -> list[str]:
@@ -112,23 +136,21 @@ def _followed(asked: Asked, session: Session, rule: str, values: Sequence[str]) 
     golden = asked.golden
     if not values or asked.judgement.outcome is Outcome.UNSUPPORTED:
         return None
-    rules = session.rules[golden.operation]
+    dialect = replace(session.dialects[golden.operation], label_dtypes=(_label_dtype(golden) or "",))
+    rules = dialect.operations[golden.operation]
     answers = [stored_answer(golden, {**rules, rule: value}) for value in values]
     if isinstance(asked.replies[0], Raised) and not any("raises" in answer for answer in answers):
         return None
-    labels = [*FORMATS, *(dtype for dtype in [_label_dtype(golden)] if dtype)]
-    agreeing = [
-        value
-        for value in values
-        if suffices(
-            judge(golden, asked.replies, {golden.operation: {**rules, rule: value}}, labels).outcome, Outcome.STABLE
-        )
-    ]
+    agreeing = []
+    for value in values:
+        other = replace(dialect, operations={golden.operation: {**rules, rule: value}})
+        if suffices(judge(golden, asked.replies, {golden.operation: other}).outcome, Outcome.STABLE):
+            agreeing.append(value)
     return None if len(agreeing) > 1 else next(iter(agreeing), _NEITHER)
 
 
 def _must_answer(asked: Asked, session: Session) -> bool:
-    return "raises" not in stored_answer(asked.golden, session.rules[asked.golden.operation])
+    return "raises" not in lawful_answer(asked.golden, session.dialects[asked.golden.operation])
 
 
 def _label_dtype(golden: Golden) -> str | None:
@@ -141,9 +163,13 @@ def _property(golden: Golden) -> str:
 
 
 def _stated(session: Session, operation: str, rule: str) -> str:
-    dialect = session.dialect(operation)
+    dialect = session.dialects[operation]
     if rule == LABEL_DTYPES:
         return ", ".join(dialect.label_dtypes)
     if rule == PROMISES:
-        return ", ".join(dialect.promises) or "nothing"
+        return ", ".join(dialect.promises) or NOTHING
+    if rule == RESULTS:
+        return "wider" if dialect.wider_results else "same"
+    if rule == OVERWRITES:
+        return ", ".join(dialect.overwrites) or NOTHING
     return dialect.operations[operation][rule]

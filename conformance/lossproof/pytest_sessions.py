@@ -10,9 +10,9 @@ import pytest
 
 from lossproof.connect import Limits
 from lossproof.declaration import Declaration
-from lossproof.gate import Verdict, decide_one, deviations_of
+from lossproof.gate import Verdict, decide_one
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation
-from lossproof.known import Deviation, KnownDeviationError
+from lossproof.known import Deviation, KnownDeviationError, deviations_of
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
 from lossproof.record import Record, Subject

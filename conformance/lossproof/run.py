@@ -10,7 +10,7 @@ import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,7 @@ from lossproof.environments.installers import NotMadeError
 from lossproof.fingerprints import name_fault
 from lossproof.implementations import Implementation
 from lossproof.judge import Rules, judge, kind_of, leaves_bad_values_open, rounded
+from lossproof.known import Deviation, covering, deviations_of, fatal
 from lossproof.memory import available_memory
 from lossproof.messages import After, Answered, Failed, Offer, Reply, Request, Started, Unsupported
 from lossproof.numerics import DTYPES, FORMATS
@@ -119,11 +120,30 @@ def run_header() -> dict[str, Any]:
     }
 
 
+@dataclass
+class _Sorted:
+    """Goldens in the order of asking: what is unsupported, with the reasons; what harms no process; what may, with bad
+    values; what may and has a process of its own; what is known to end its process.
+    """
+
+    unsupported: list[Golden] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    safe: list[Golden] = field(default_factory=list)
+    shared: list[Golden] = field(default_factory=list)
+    alone: list[Golden] = field(default_factory=list)
+    fatal: list[Golden] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Golden]:
+        """All of them."""
+        return [*self.unsupported, *self.safe, *self.shared, *self.alone, *self.fatal]
+
+
 class Session:
     """One implementation's part of a run: started once, then asked; a context manager that leaves no process behind.
 
-    `rules` are those by which each operation is judged, its adapter's dialect's or its home dialect's. Where the known
-    fault of a wrong answer is of no interest, naming it can be saved.
+    `dialects` are those by which each operation is judged, the adapter's or the operation's home dialect. Where the
+    known fault of a wrong answer is of no interest, naming it can be saved.
     """
 
     def __init__(
@@ -143,9 +163,11 @@ class Session:
         self._launch = replace(_launch(implementation, spec, python_path or (os.getcwd(),)), environment=environment)
         self._worker = Worker(self._launch, limits)
         self._started: Started | None = None
+        self._subject = Subject(implementation.name, implementation.typed, device=implementation.device)
+        self._fatal: tuple[Deviation, ...] = ()
         self._environment: BinaryIO | None = None
         self._aborted = Event()
-        self.rules: Mapping[str, Rules] = {}
+        self.dialects: Mapping[str, Dialect] = {}
 
     def __enter__(self) -> Session:
         return self
@@ -156,48 +178,39 @@ class Session:
             self._environment.close()
 
     def start(self) -> Subject:
-        """Start the worker; the subject says what it offers, or why it failed."""
+        """Start the worker; the subject says what it offers, or why it failed. Raises KnownDeviationError."""
         implementation = self.implementation
         try:
             self._hold_environment()
         except NotMadeError as why:
-            return Subject(
-                implementation.name,
-                implementation.typed,
-                device=implementation.device,
-                failed=str(why),
-                details=why.details,
-            )
+            return replace(self._subject, failed=str(why), details=why.details)
         started = self._worker.start()
         known = implementation.known_path
         if isinstance(started, Failed):
-            return Subject(
-                implementation.name,
-                implementation.typed,
-                device=implementation.device,
+            return replace(
+                self._subject,
                 failed=_failure(started, implementation),
                 missing=started.kind == "missing" and implementation.environment is None,
                 details=started.details,
             )
         self._started = started
-        self.rules = {name: self.dialect(name).operations[name] for name in self._spec.operations}
-        return Subject(
-            implementation.name,
-            implementation.typed,
+        self.dialects = {name: self._dialect(name) for name in self._spec.operations}
+        self._subject = replace(
+            self._subject,
             offered=tuple(name for name in self._spec.operations if name in started.operations),
             not_offered=tuple(name for name in self._spec.operations if name not in started.operations),
             package=started.package,
             version=started.package_version or "",
             dialect=implementation.dialect or started.dialect or "",
-            device=implementation.device,
             known=_portable(known) if known and known.is_file() else "",
             header=started.header,
         )
+        self._fatal = fatal(deviations_of(self._subject))
+        return self._subject
 
     def order(self, goldens: Iterable[Golden]) -> list[Golden]:
         """The goldens as `ask` yields them."""
-        unsupported, safe, shared, alone = self._sorted(goldens)
-        return [*(golden for golden, _ in unsupported), *safe, *shared, *alone]
+        return self._sorted(goldens).all
 
     def another(self) -> Session:
         """One more process of the implementation, to be started by its first question, once this session is known."""
@@ -207,7 +220,8 @@ class Session:
 
     def follow(self, first: Session) -> None:
         """Take what another session of the implementation offers for this one's offer."""
-        self._started, self.rules = first._started, first.rules
+        self._started, self.dialects = first._started, first.dialects
+        self._subject, self._fatal = first._subject, first._fatal
         if first._environment:
             self._hold_environment()
 
@@ -219,44 +233,45 @@ class Session:
     def ask(self, goldens: Iterable[Golden]) -> Iterator[Asked]:
         """Each golden with its judgement: first those that are unsupported by what was declared, then those asked.
 
-        Last come those with bad values that the dialect leaves open, which may harm the process: a golden that is about
-        bad values has one of its own.
+        Last come those that may harm the process: with bad values that the dialect leaves open, or known to end it. A
+        golden that is about bad values, or known to end it, has a process of its own.
         """
-        unsupported, safe, shared, alone = self._sorted(goldens)
-        for golden, reason in unsupported:
+        chosen = self._sorted(goldens)
+        for golden, reason in zip(chosen.unsupported, chosen.reasons, strict=True):
             yield self._judged(golden, (Unsupported(reason),))
-        yield from self._ask(safe)
-        for process in [shared, *([golden] for golden in alone)]:
+        yield from self._ask(chosen.safe)
+        for process in [chosen.shared, *([golden] for golden in chosen.alone)]:
             if process:
                 self._worker.restart()
                 yield from self._ask(process)
-        if shared or alone:
+        for golden in chosen.fatal:
+            self._worker.restart()
+            yield from self._ask([golden], patient=False)
+        if chosen.shared or chosen.alone or chosen.fatal:
             self._worker.restart()
 
     def _hold_environment(self) -> None:
         if self.implementation.environment and self._environment is None:
             self._environment = hold(self.implementation.environment, self._aborted.is_set)
 
-    def _sorted(
-        self, goldens: Iterable[Golden]
-    ) -> tuple[list[tuple[Golden, str]], list[Golden], list[Golden], list[Golden]]:
-        """What is unsupported, and why; what harms no process; what may; what may and has a process of its own."""
-        unsupported: list[tuple[Golden, str]] = []
-        safe: list[Golden] = []
-        shared: list[Golden] = []
-        alone: list[Golden] = []
+    def _sorted(self, goldens: Iterable[Golden]) -> _Sorted:
+        chosen = _Sorted()
         for golden in goldens:
             reason = next(filter(None, (self.declared_unsupported(part) for part in golden.parts)), "")
             if reason:
-                unsupported.append((golden, reason))
-            elif not leaves_bad_values_open(golden, self.rules):
-                safe.append(golden)
+                chosen.unsupported.append(golden)
+                chosen.reasons.append(reason)
+            elif covering(golden, self._subject, self._fatal):
+                chosen.fatal.append(golden)
+            elif not leaves_bad_values_open(golden, self.dialects):
+                chosen.safe.append(golden)
             else:
-                (alone if golden.kind in ABOUT_BAD_VALUES else shared).append(golden)
-        return unsupported, safe, shared, alone
+                (chosen.alone if golden.kind in ABOUT_BAD_VALUES else chosen.shared).append(golden)
+        return chosen
 
-    def _ask(self, goldens: Sequence[Golden]) -> Iterator[Asked]:
-        replies = self._worker.ask(self.request(part) for golden in goldens for part in golden.parts)
+    def _ask(self, goldens: Sequence[Golden], *, patient: bool = True) -> Iterator[Asked]:
+        requests = (self.request(part) for golden in goldens for part in golden.parts)
+        replies = self._worker.ask(requests, patient=patient)
         for golden in goldens:
             yield self._judged(golden, tuple(itertools.islice(replies, len(golden.parts))))
 
@@ -282,7 +297,7 @@ class Session:
         known = _known_parameters(golden, offer)
         for name, value in golden.parameters.items():
             default = operation.parameters[name]
-            if known is not None and name not in known and not _is_default(value, default, self.rules[operation.name]):
+            if known is not None and name not in known and not _is_default(value, default, self._rules(golden)):
                 return f"has no parameter {name}"
         return ""
 
@@ -308,7 +323,10 @@ class Session:
             _after(golden, self._spec.operations),
         )
 
-    def dialect(self, operation: str) -> Dialect:
+    def _rules(self, golden: Golden) -> Rules:
+        return self.dialects[golden.operation].operations[golden.operation]
+
+    def _dialect(self, operation: str) -> Dialect:
         """The dialect by which an operation is judged: the adapter's, or the operation's home dialect."""
         assert self._started is not None, "the session is started before it is asked"
         name = self.implementation.dialect or self._started.dialect
@@ -323,10 +341,9 @@ class Session:
         return self._started.operations
 
     def _judged(self, golden: Golden, replies: tuple[Reply, ...]) -> Asked:
-        dialect = self.dialect(golden.operation)
         device = self._started.header.get("device") if self._started else None
-        kind = kind_of(golden, self.rules, dialect.promises)
-        judgement = judge(golden, replies, self.rules, dialect.label_dtypes, device)
+        kind = kind_of(golden, self.dialects)
+        judgement = judge(golden, replies, self.dialects, device)
         if self._names_faults and judgement.outcome in (Outcome.LOOSE, Outcome.WRONG):
             judgement = self._named(judgement, golden, replies)
         return Asked(golden, kind, replies, judgement)
@@ -337,7 +354,7 @@ class Session:
         if judgement.fingerprint or golden.calls or not isinstance(reply, Answered) or reply.array is None:
             return judgement
         numbers = rounded(reply.array, golden.dtype)
-        return replace(judgement, fingerprint=name_fault(golden, numbers, self.rules[golden.operation]))
+        return replace(judgement, fingerprint=name_fault(golden, numbers, self._rules(golden)))
 
 
 def run(session: Session, goldens: Iterable[Golden]) -> Iterator[Record]:

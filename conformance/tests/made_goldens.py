@@ -12,9 +12,16 @@ from lossproof.connect import Answered
 from lossproof.numerics import FORMATS, round_to
 from lossproof.oracle.certify import Asked, Certified, certify
 from lossproof.run import read_spec
+from lossproof.spec.dialects import Dialect
 from lossproof.spec.golden import Golden
 
 SPEC = read_spec()
+
+
+def made_dialect(rules: Mapping[str, str], operation: str = "made", **more: Any) -> Mapping[str, Dialect]:
+    """A dialect with rules for one operation, beside the name of that."""
+    stated = {"promises": (), "label_dtypes": ("int64",), **more}
+    return {operation: Dialect("made", "Made.", ("https://x",), operations={operation: rules}, **stated)}
 
 
 def home_rules(operation: str) -> Mapping[str, str]:

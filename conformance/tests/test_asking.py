@@ -55,7 +55,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
         asked = [each for each in session.ask(goldens) if each.judgement.outcome is not Outcome.UNSUPPORTED]
         processes = path.with_name("calls").read_text().split()
         return [
-            Call(each, process, leaves_bad_values_open(each.golden, session.rules))
+            Call(each, process, leaves_bad_values_open(each.golden, session.dialects))
             for each, process in zip(asked, processes, strict=True)
         ]
 

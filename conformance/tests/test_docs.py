@@ -130,4 +130,4 @@ def test_the_file_of_known_deviations_on_the_page_is_one(tmp_path: Path) -> None
 
     (deviation,) = read_known(path)
 
-    assert (Outcome.LOOSE, ("float32", "float64")) == (deviation.expected, deviation.dtypes)
+    assert ((Outcome.LOOSE,), ("float32", "float64")) == (deviation.expected, deviation.dtypes)

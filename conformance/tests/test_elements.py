@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from made_goldens import answered, golden, stored
+from made_goldens import answered, golden, made_dialect, stored
 
 from lossproof.connect import Answered
 from lossproof.numerics import DTYPES, FORMATS, overflow_threshold
@@ -19,7 +19,7 @@ from lossproof.spec.golden import Golden
 
 def table(made: Golden, *replies: Answered) -> list[str]:
     asked = Asked(made, made.kind, replies, Judgement(Outcome.WRONG))
-    return list(elements(asked, {made.operation: {}}, most=4))
+    return list(elements(asked, made_dialect({}, made.operation), most=4))
 
 
 def last_columns(made: Golden, numbers: Sequence[float]) -> list[list[str]]:

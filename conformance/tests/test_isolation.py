@@ -213,6 +213,52 @@ def test_end_of_the_host_is_the_end_of_all(
     assert (set(), set()) == (children(), shared_folders(shared_memory))
 
 
+POISONED = """
+import os
+import numpy as np
+
+poisoned = False
+
+def log_softmax(logits, *, axis=-1):
+    global poisoned
+    if poisoned:
+        os._exit(7)
+    poisoned = logits.shape[axis] == 1
+    shifted = logits - logits.max(axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
+"""
+KNOWN = """
+[[deviation]]
+case = "log_softmax/axes/one-class"
+expected = ["crashed", "timed out"]
+reason = "It leaves the process in no state to answer another."
+varies = "It is right itself."
+"""
+
+
+def test_what_is_known_to_end_its_process_harms_no_other(tmp_path: Path) -> None:
+    adapter = tmp_path / "poisoned.py"
+    adapter.write_text(POISONED)
+    chosen = select(Selection(("log_softmax/axes/*",), ("float32",)))
+    values = [golden for golden in chosen if golden.question == "value" and not golden.calls]
+    asked = sorted(values, key=lambda golden: golden.case != "log_softmax/axes/one-class")
+
+    unknown = ask_all(adapter, asked)
+    adapter.with_name("poisoned.known.toml").write_text(KNOWN)
+    known = ask_all(adapter, asked)
+
+    assert "crashed" in unknown.values()
+    assert set(unknown) == set(known)
+    assert "accurate" == known["log_softmax/axes/one-class[float32-value]"]
+    assert {"accurate", "stable"} == set(known.values())
+
+
+def ask_all(adapter: Path, goldens: list[Golden]) -> dict[str, str]:
+    with Session(find_implementation(str(adapter)), SPEC) as session:
+        session.start()
+        return {name: outcome for name, (outcome, _) in recorded(session, goldens).items()}
+
+
 TENSORFLOW = """
 import tensorflow as tf
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_goldens import answered, golden, stored
+from made_goldens import answered, golden, made_dialect, stored
 
 from lossproof.connect import Answered, Crashed, Raised, TimedOut, Unsupported
 from lossproof.judge import judge, kind_of, stored_answer
@@ -15,11 +15,9 @@ from lossproof.numerics import DTYPES, FORMATS, overflow_threshold
 from lossproof.outcome import Judgement, Outcome
 from lossproof.spec.golden import Golden
 
-LABELS = ("int64",)
-
 
 def judged(made: Golden, *replies: Any, **rules: str) -> Judgement:
-    return judge(made, replies, {made.operation: rules}, LABELS)
+    return judge(made, replies, made_dialect(rules, made.operation))
 
 
 def grade(made: Golden, numbers: Any, dtype: str | None = None, **rules: str) -> Outcome:
@@ -323,14 +321,59 @@ def test_no_array_is_wrong() -> None:
     assert (Outcome.WRONG, True) == (judgement.outcome, "NoneType" in judgement.reason)
 
 
-@pytest.mark.parametrize("changed", [("0",), ("weight",), ("cotangent",)])
-def test_a_right_answer_that_overwrote_its_input_is_wrong(changed: tuple[str, ...]) -> None:
-    judgement = judged(golden("float32", stored(["1"])), answered("float32", [1.0], changed=changed))
+INPUTS = {"logits": {"dtype": "float32"}, "target": {"dtype": "int64"}}
 
-    assert (Outcome.WRONG, True) == (judgement.outcome, changed[0] in judgement.reason)
+
+@pytest.mark.parametrize(
+    ("changed", "name"), [("0", "logits"), ("1", "target"), *[("weight",) * 2, ("cotangent",) * 2]]
+)
+def test_a_right_answer_that_overwrote_its_input_is_wrong(changed: str, name: str) -> None:
+    made = golden("float32", stored(["1"]), inputs=INPUTS)
+
+    judgement = judged(made, answered("float32", [1.0], changed=(changed,)))
+
+    assert (Outcome.WRONG, f"overwrote its input {name}") == (judgement.outcome, judgement.reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "expected"),
+    [
+        ("value", ("0",), Outcome.ACCURATE),
+        ("value", ("0", "1"), Outcome.WRONG),
+        ("contract", ("0",), Outcome.WRONG),
+        ("contract", (), Outcome.ACCURATE),
+    ],
+)
+def test_what_a_dialect_overwrites_is_the_fault_of_a_contract_alone(
+    kind: str, changed: tuple[str, ...], expected: Outcome
+) -> None:
+    made = golden("float32", stored(["1"]), inputs=INPUTS, kind=kind)
+    dialects = made_dialect({}, overwrites=("logits",))
+
+    assert expected == judge(made, [answered("float32", [1.0], changed=changed)], dialects).outcome
 
 
 # Dtypes of answers
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "wider_results", "expected"),
+    [
+        ("float16", "float16", False, Outcome.ACCURATE),
+        ("float16", "float32", False, Outcome.WRONG),
+        ("float16", "float32", True, Outcome.ACCURATE),
+        ("bfloat16", "float32", True, Outcome.ACCURATE),
+        ("bfloat16", "float16", True, Outcome.WRONG),
+        ("float32", "float16", True, Outcome.WRONG),
+    ],
+)
+def test_a_contract_takes_a_wider_dtype_where_the_dialect_does(
+    asked: str, got: str, wider_results: bool, expected: Outcome
+) -> None:
+    made = golden(asked, stored(["1"]), kind="contract")
+    dialects = made_dialect({}, wider_results=wider_results)
+
+    assert expected == judge(made, [answered(got, [1.0])], dialects).outcome
 
 
 def test_a_wider_float_is_rounded_once_before_it_is_judged() -> None:
@@ -470,8 +513,9 @@ def test_what_the_dialect_leaves_open_is_a_hazard_and_not_judged() -> None:
         shape=(1,),
     )
     rules = {"bad_values": "undefined"}
+    dialects = made_dialect(rules, made.operation)
 
-    found = (judged(made, answered("float32", [7.0]), **rules).outcome, kind_of(made, {made.operation: rules}, ()))
+    found = judged(made, answered("float32", [7.0]), **rules).outcome, kind_of(made, dialects)
 
     assert (Outcome.UNJUDGED, "hazard") == found
 
@@ -484,7 +528,7 @@ def test_what_another_dialect_leaves_open_is_judged() -> None:
     )
     rules = {"bad_values": "nan"}
 
-    assert (Outcome.WRONG, "value") == (grade(made, [7.0], **rules), kind_of(made, {made.operation: rules}, ()))
+    assert (Outcome.WRONG, "value") == (grade(made, [7.0], **rules), kind_of(made, made_dialect(rules, made.operation)))
 
 
 def test_the_first_answer_that_fits_all_rules_is_taken() -> None:

@@ -29,10 +29,11 @@ LAYERS = {
         "frameworks",
         "environments",
         "record",
+        "known",
         "expected",
     ),
     2: ("compile", "coverage", "relations", "fingerprints", "judge", "run", "side_by_side", "bench", "published"),
-    3: ("known", "gate", "drift", "observed", "reports", "fuzz", "strength"),
+    3: ("gate", "drift", "observed", "reports", "fuzz", "strength"),
     4: (
         "cli",
         "pytest_plugin",

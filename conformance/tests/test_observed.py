@@ -12,7 +12,7 @@ from made_goldens import SPEC
 
 from lossproof.cli import dialects
 from lossproof.implementations import find_implementation
-from lossproof.observed import LABEL_DTYPES, PROMISES, Observation, observe, tells
+from lossproof.observed import LABEL_DTYPES, OVERWRITES, PROMISES, RESULTS, Observation, observe, tells
 from lossproof.run import Selection, Session, select
 
 # A mean over nothing is 0 here, labels of 32 bits are refused, and every second answer is another one.
@@ -35,6 +35,17 @@ def nll_loss(log_probs, target, *, weight=None, ignore_index=-100, reduction="me
     if reduction == "mean" and np.isnan(loss) and not np.isnan(log_probs).any():
         loss = np.zeros_like(loss)
     return loss
+"""
+
+
+# Answers in float64, and shifts its input where it lies.
+IN_PLACE = """
+import numpy as np
+
+def log_softmax(logits, *, axis=-1):
+    wide = logits.astype(np.float64)
+    logits -= logits.max(axis, keepdims=True)
+    return wide - np.logaddexp.reduce(wide, axis, keepdims=True)
 """
 
 
@@ -78,6 +89,19 @@ def test_properties_are_seen_that_nobody_promises() -> None:
 
     assert seen.seen["repeatable"] > 0
     assert seen.agrees
+
+
+def test_dtypes_of_results_and_overwritten_inputs_are_seen(adapter: Callable[[str], Path]) -> None:
+    right = observed("numpy_reference", "log_softmax/*")
+    found = observed(str(adapter(IN_PLACE)), "log_softmax/*")
+
+    assert ({"same"}, {"nothing"}) == tuple({*right["log_softmax", rule].seen} for rule in (RESULTS, OVERWRITES))
+    assert {"wider"} == {*found["log_softmax", RESULTS].seen}
+    assert "logits" in found["log_softmax", OVERWRITES].seen
+    assert (True, True, False, False) == (
+        *(right["log_softmax", rule].agrees for rule in (RESULTS, OVERWRITES)),
+        *(found["log_softmax", rule].agrees for rule in (RESULTS, OVERWRITES)),
+    )
 
 
 def test_the_page_and_its_data_are_written(tmp_path: Path, own: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_goldens import answered, golden, held, stored
+from made_goldens import answered, golden, held, made_dialect, stored
 
 from lossproof.judge import judge, kind_of
 from lossproof.outcome import Outcome
@@ -35,7 +35,7 @@ def gap(made: Golden, *answers: Any) -> tuple[list[float], list[float]]:
 
 
 def grade(made: Golden, *answers: Any) -> Outcome:
-    return judge(made, [answered("float32", numbers) for numbers in answers], {"made": {}}, ()).outcome
+    return judge(made, [answered("float32", numbers) for numbers in answers], made_dialect({})).outcome
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_property_gates_only_where_it_is_promised(promises: tuple[str, ...], k
     named = {"name": "same_bits", "promise": "repeatable"}
     made = golden("float32", kind="contract", question="relation", relation=named, calls=calls)
 
-    assert kind == kind_of(made, {"made": {}}, promises)
+    assert kind == kind_of(made, made_dialect({}, promises=promises))
 
 
 @pytest.mark.parametrize("numbers", [[np.nan], [np.inf]])

@@ -69,6 +69,17 @@ def test_every_rule_is_used_and_every_operation_s_rule_is_defined() -> None:
     assert used == set(read_rules())
 
 
+def test_a_dialect_that_extends_another_differs_in_what_it_states(spec: Path) -> None:
+    replace(spec / "dialects/liger.yaml", "overwrites:", "operations: {nll_loss: {empty_mean: zero}}\noverwrites:")
+    dialects = read_dialects(read_operations(spec), spec)
+    torch, liger = dialects["torch"], dialects["liger"]
+
+    rules = {**torch.operations, "nll_loss": {**torch.operations["nll_loss"], "empty_mean": "zero"}}
+    assert (rules, torch.label_dtypes) == (liger.operations, liger.label_dtypes)
+    assert ((), ("logits",)) == (torch.overwrites, liger.overwrites)
+    assert liger.summary.startswith("Liger-Kernel")
+
+
 def test_every_dialect_answers_every_rule_of_the_operations_that_it_covers() -> None:
     operations = read_operations()
     answers = {
@@ -91,6 +102,26 @@ COVERING = [name for name, dialect in read_dialects(read_operations()).items() i
             "dialect: torch",
             "dialect: tortch",
             'torch.yaml $.dialect: expected the file\'s name, torch, got "tortch"',
+        ),
+        (
+            "dialects/liger.yaml",
+            "extends: torch",
+            "extends: torch_autocast",
+            "liger.yaml $.extends: expected one of jax, keras, mlx, onnx, optax, paddle, sklearn, tensorflow, "
+            'textbook, tfjs, tinygrad, torch, got "torch_autocast"',
+        ),
+        (
+            "dialects/liger.yaml",
+            "overwrites: [logits]",
+            "overwrites: [weight]",
+            "liger.yaml $.overwrites[0]: expected one of input, linear_weight, log_probs, logits, probs, target, got "
+            '"weight"',
+        ),
+        (
+            "dialects/keras.yaml",
+            "label_dtypes: [int8, int16, int32, int64, uint8]\n",
+            "",
+            "keras.yaml $: expected the key label_dtypes, got none",
         ),
         (
             "dialects/keras.yaml",

@@ -16,11 +16,11 @@ from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
 from lossproof.gate import NEVER_GATE
 from lossproof.implementations import UnknownImplementationError
-from lossproof.judge import Rules
 from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
 from lossproof.reports.reproduce import reproduction
 from lossproof.run import Asked, Selection, Session, Spec, read_spec
+from lossproof.spec.dialects import Dialect
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden, array
 
@@ -68,7 +68,7 @@ def command(
                 click.echo(f"lossproof: {name} does not offer {goldens[0].operation}", err=True)
                 sys.exit(4)
             for asked in session.ask(goldens):
-                _echo(_explain_answer(asked, session.rules))
+                _echo(_explain_answer(asked, session.dialects))
                 if asked.judgement.outcome is not Outcome.UNSUPPORTED:
                     _echo(_script(asked.golden, spec, implementation.adapter or {}))
 
@@ -156,7 +156,7 @@ def _wrapped(line: str) -> list[str]:
     return textwrap.wrap(line, 80, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
 
 
-def _explain_answer(asked: Asked, rules: Mapping[str, Rules]) -> Iterator[str]:
+def _explain_answer(asked: Asked, dialects: Mapping[str, Dialect]) -> Iterator[str]:
 
     golden, judgement = asked.golden, asked.judgement
     yield from _inputs(golden)
@@ -165,7 +165,7 @@ def _explain_answer(asked: Asked, rules: Mapping[str, Rules]) -> Iterator[str]:
         yield f"  {judgement.reason}"
     if judgement.fingerprint:
         yield f"  {judgement.fingerprint}"
-    yield from (f"  {line}" for line in elements(asked, rules, _ELEMENTS))
+    yield from (f"  {line}" for line in elements(asked, dialects, _ELEMENTS))
 
 
 def _script(golden: Golden, spec: Spec, adapter: Mapping[str, str]) -> Iterator[str]:

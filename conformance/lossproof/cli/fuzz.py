@@ -21,9 +21,9 @@ from lossproof.cli.errors import usage_errors
 from lossproof.cli.run import DTYPE_NAMES, GRADE_NAMES, complete_implementation
 from lossproof.fuzz.found import Counts, Found, Plan
 from lossproof.fuzz.show import describe, save, table
-from lossproof.gate import Exit, deviations_of
+from lossproof.gate import Exit
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation
-from lossproof.known import KnownDeviationError
+from lossproof.known import KnownDeviationError, deviations_of
 from lossproof.messages import Limits
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome

@@ -86,7 +86,7 @@ class _Hunt:
         self._deviations = deviations
         self._plan = plan
         self._operation = sources.operations[operation]
-        self._rules = session.rules[operation]
+        self._rules = session.dialects[operation].operations[operation]
         self._dialect = _under(self._rules, sources, operation)
         self._strategy = self._examples()
         self._faults: list[Fault] = []
@@ -228,7 +228,7 @@ class _Hunt:
 
     def _is_known(self, record: Record) -> bool:
         deviation = covering(record, self._subject, self._deviations)
-        return deviation is not None and deviation.expected is record.outcome
+        return deviation is not None and record.outcome in deviation.expected
 
     def _is_open(self, case: Case) -> bool:
         """Whether a factor of 0 meets infinity, as a loss or as 1/0: what comes out is up to the order of the steps."""

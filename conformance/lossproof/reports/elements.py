@@ -8,16 +8,17 @@ import numpy as np
 
 from lossproof.connect import Answered
 from lossproof.expected import Expected, decode
-from lossproof.judge import Rules, distance, stored_answer
+from lossproof.judge import distance, lawful_answer
 from lossproof.numerics import Floats, round_to
 from lossproof.run import Asked
+from lossproof.spec.dialects import Dialect
 from lossproof.spec.golden import Golden
 
 
-def elements(asked: Asked, rules: Mapping[str, Rules], most: int) -> Iterator[str]:
+def elements(asked: Asked, dialects: Mapping[str, Dialect], most: int) -> Iterator[str]:
     """The worst elements first, at most `most` of them: index, both numbers, the distance."""
     for part, reply in zip(asked.golden.parts, asked.replies, strict=False):
-        answer = stored_answer(part, rules[part.operation])
+        answer = lawful_answer(part, dialects[part.operation])
         if "values" not in answer or not isinstance(reply, Answered) or reply.array is None:
             continue
         if (reply.shape or reply.array.shape) != part.shape:

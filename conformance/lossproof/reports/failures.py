@@ -72,7 +72,8 @@ def wrapped(text: str, indent: str) -> list[str]:
 def _stale(finding: Finding) -> str:
     if not finding.stale:
         return ""
-    return f"{finding.stale.place} says {finding.stale.expected}: remove it, or narrow it to what still deviates"
+    expected = " or ".join(finding.stale.expected)
+    return f"{finding.stale.place} says {expected}: remove it, or narrow it to what still deviates"
 
 
 def evidence(record: Record) -> str:

@@ -34,6 +34,7 @@ RelationName = Literal[
     "same_bits",
 ]
 PropertyName = Literal["repeatable", "batch-invariant"]
+ResultsName = Literal["same", "wider"]
 Size = Annotated[int, Field(ge=0)]
 ScalarForm = StrictBool | StrictInt | StrictFloat | StrictStr | None
 NumberForm = StrictInt | StrictFloat | Annotated[str, Field(pattern=NUMBER_WORD)]
@@ -212,14 +213,17 @@ class OperationFile(Form):
 
 
 class DialectFile(Form):
-    """A dialect: spec/dialects/<dialect>.yaml."""
+    """A dialect: spec/dialects/<dialect>.yaml. What one that extends another leaves out is as it is there."""
 
     dialect: Identifier
+    extends: Identifier | None = None
     summary: Sentence
     documentation: Annotated[list[Link], Field(min_length=1)]
     promises: Annotated[list[PropertyName], Field(min_length=1)] | None = None
-    label_dtypes: Annotated[list[IndexDtype], Field(min_length=1)]
-    operations: dict[Identifier, dict[Identifier, StrictStr]]
+    label_dtypes: Annotated[list[IndexDtype], Field(min_length=1)] | None = None
+    results: ResultsName | None = None
+    overwrites: Annotated[list[Identifier], Field(min_length=1)] | None = None
+    operations: dict[Identifier, dict[Identifier, StrictStr]] | None = None
 
 
 class RuleForm(Form):

@@ -115,7 +115,7 @@ def _runs(source: Source) -> dict[int, frozenset[int]]:
     turns.give_back()
     runs = {}
     for number, golden in enumerate(_goldens):
-        if kind_of(golden, session.rules, session.dialect(golden.operation).promises) not in NEVER_GATE:
+        if kind_of(golden, session.dialects) not in NEVER_GATE:
             (asked,) = session.ask([golden])
             lines = turns.lines()
             if asked.judgement.outcome is not Outcome.UNSUPPORTED and not is_finding(asked):
