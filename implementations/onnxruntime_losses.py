@@ -1,11 +1,9 @@
 """ONNX Runtime, on models of one loss operator each, as onnx_reference.py makes them."""
 
-import importlib.util
 from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import onnx_reference as reference  # type: ignore[import-not-found]  # the adapter beside this one
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -17,19 +15,6 @@ requires = "onnx"
 Array = NDArray[Any]
 
 OPSET = 13  # That of all three operators as they are, which every release since 1.6 runs.
-
-
-def load_sibling(name: str) -> ModuleType:
-    """The adapter beside this one; adapters are loaded by path, so their folder is not on sys.path."""
-    spec = importlib.util.spec_from_file_location(f"{__name__}_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = load_sibling("onnx_reference")
 
 
 def cross_entropy(

@@ -1,32 +1,17 @@
 """The losses of torch_eager.py under torch.autocast to bfloat16, as mixed precision calls them."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
+import torch_eager as eager  # type: ignore[import-not-found]  # the adapter beside this one
 from torch import Tensor
 
 framework = "torch"
 dialect = "torch_autocast"
 
 Loss = Callable[..., Tensor]
-
-
-def load_sibling(name: str) -> ModuleType:
-    """The adapter beside this one; adapters are loaded by path, so their folder is not on sys.path."""
-    spec = importlib.util.spec_from_file_location(f"{__name__}_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # torch.compile looks modules up by their names.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def autocast(loss: Loss) -> Loss:
@@ -39,8 +24,6 @@ def autocast(loss: Loss) -> Loss:
 
     return call
 
-
-eager = load_sibling("torch_eager")
 
 cross_entropy = autocast(eager.cross_entropy)
 nll_loss = autocast(eager.nll_loss)

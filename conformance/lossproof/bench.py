@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 from lossproof.case import Question, Recipe, Tensor
-from lossproof.connect import Crashed, Raised, Request, Timed, TimedOut, Unsupported
-from lossproof.run import Session
+from lossproof.processes.connect import Crashed, Raised, Request, Timed, TimedOut, Unsupported
+from lossproof.session import Session
 from lossproof.spec.golden import Golden, store
 from lossproof.spec.operations import Operation
 from lossproof.spec.shapes import result_shape

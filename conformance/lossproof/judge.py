@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossproof.connect import Answered, Crashed, Raised, Reply, TimedOut, Unsupported
 from lossproof.expected import Expected, decode
 from lossproof.numerics import FORMATS, Floats, overflow_threshold, round_to, ulp
 from lossproof.outcome import GRADES, Judgement, Outcome
+from lossproof.processes.connect import Answered, Crashed, Raised, Reply, TimedOut, Unsupported
 from lossproof.relations import Side, sides
 from lossproof.spec.dialects import Dialect
 from lossproof.spec.golden import Golden

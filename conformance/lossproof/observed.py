@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lossproof.judge import holds, input_name, judge, lawful_answer, stored_answer
-from lossproof.messages import Answered, Raised
 from lossproof.numerics import FORMATS
 from lossproof.outcome import GRADES, Outcome, suffices
-from lossproof.run import Asked, Session, Spec
+from lossproof.processes.messages import Answered, Raised
+from lossproof.session import Asked, Session
 from lossproof.spec.golden import Golden
+from lossproof.spec.read import Spec
 
 LABEL_DTYPES = "label_dtypes"
 PROMISES = "promises"

@@ -16,7 +16,7 @@ from lossproof.pytest_sessions import NotStartedError, Opened, open_implementati
 from lossproof.pytest_tally import OUTCOME, TALLY, TEST
 from lossproof.record import Record, Subject
 from lossproof.reports.failures import describe, evidence
-from lossproof.run import Selection, select
+from lossproof.selection import Selection, select
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
 

@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from lossproof.connect import Limits
 from lossproof.declaration import Declaration
 from lossproof.gate import Verdict, decide_one
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation
 from lossproof.known import Deviation, KnownDeviationError, deviations_of
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
+from lossproof.processes.connect import Limits
 from lossproof.record import Record, Subject
-from lossproof.run import Selection, Session, Spec, read_spec, run
+from lossproof.run import run
+from lossproof.selection import Selection
+from lossproof.session import Session
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
+from lossproof.spec.read import Spec, read_spec
 
 
 class NotStartedError(Exception):

@@ -13,10 +13,12 @@ from threading import Event
 from time import monotonic
 
 from lossproof.implementations import Implementation
-from lossproof.messages import Limits
+from lossproof.processes.messages import Limits
 from lossproof.record import Ended, Record, Subject
-from lossproof.run import Session, Spec, record_of
+from lossproof.run import record_of
+from lossproof.session import Session
 from lossproof.spec.golden import Golden
+from lossproof.spec.read import Spec
 
 # Threads that wait in a loop for their next work take the time of those that have some.
 _SHARES_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}

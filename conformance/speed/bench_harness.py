@@ -14,8 +14,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from lossproof.implementations import find_implementation
-from lossproof.run import Selection, Session, read_spec, run, select
+from lossproof.run import run
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.spec.golden import golden_files, load_goldens
+from lossproof.spec.read import read_spec
 
 LARGEST = 100  # elements of a golden's largest input
 AT_ONCE = """

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossproof.connect import Answered
 from lossproof.numerics import FORMATS, round_to
 from lossproof.oracle.certify import Asked, Certified, certify
-from lossproof.run import read_spec
+from lossproof.processes.connect import Answered
 from lossproof.spec.dialects import Dialect
 from lossproof.spec.golden import Golden
+from lossproof.spec.read import read_spec
 
 SPEC = read_spec()
 

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import json
 import operator
+import os
 import sys
 from typing import Any
 
@@ -24,6 +25,7 @@ def main(path: str, *functions: str) -> None:
     assert spec is not None
     assert spec.loader is not None
     adapter = importlib.util.module_from_spec(spec)
+    sys.path.append(os.path.dirname(path))
     spec.loader.exec_module(adapter)
     print("\n" + json.dumps({function: read(adapter, function) for function in functions}))
 

@@ -13,7 +13,8 @@ from lossproof.gate import NEVER_GATE
 from lossproof.implementations import Implementation, find_implementation
 from lossproof.judge import leaves_bad_values_open
 from lossproof.outcome import Outcome
-from lossproof.run import ABOUT_BAD_VALUES, Asked, Selection, Session, select
+from lossproof.selection import Selection, select
+from lossproof.session import ABOUT_BAD_VALUES, Asked, Session
 
 # Optax uses any label as an index, so that its dialect leaves open what bad values do.
 WRITES_DOWN = """

@@ -10,10 +10,11 @@ import pytest
 from pytest_runs import FAKES, PytestRun, run_pytest
 
 from lossproof.bench import ROUND, NotTimedError, loops_of_a_round, seconds_per_call, timed_request
-from lossproof.connect import Request
 from lossproof.implementations import find_implementation
 from lossproof.paths import IMPLEMENTATIONS
-from lossproof.run import Session, read_spec
+from lossproof.processes.connect import Request
+from lossproof.session import Session
+from lossproof.spec.read import read_spec
 from lossproof.spec.workloads import Workload, read_workloads
 
 WORKLOAD = "nll-loss-imagenet"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lossproof.case import LAYOUTS
-from lossproof.wire import DTYPES, Array, encode
+from lossproof.processes.wire import DTYPES, Array, encode
 
 mx = pytest.importorskip("mlx.core", reason="mlx is not installed")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lossproof.case import LAYOUTS
-from lossproof.wire import DTYPES, Array, encode
+from lossproof.processes.wire import DTYPES, Array, encode
 
 paddle = pytest.importorskip("paddle", reason="paddlepaddle is not installed")
 

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lossproof.wire import Array
+from lossproof.processes.wire import Array
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lossproof.case import LAYOUTS
-from lossproof.wire import DTYPES, Array, encode
+from lossproof.processes.wire import DTYPES, Array, encode
 
 os.environ.setdefault("DEV", "PYTHON")  # as the bridge does, before tinygrad is imported
 pytest.importorskip("tinygrad", reason="tinygrad is not installed")

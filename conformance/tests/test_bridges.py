@@ -16,7 +16,7 @@ import pytest
 from lossproof.bridges import numpy_bridge
 from lossproof.case import LAYOUTS
 from lossproof.paths import BRIDGES, WORKER
-from lossproof.wire import DTYPES, Array, encode
+from lossproof.processes.wire import DTYPES, Array, encode
 
 # Forward mode and torch.compile load parts of torch that torch itself has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")

@@ -18,7 +18,7 @@ import pytest
 
 from lossproof.cli import COMMANDS
 from lossproof.paths import IMPLEMENTATIONS, PACKAGE, SPEC
-from lossproof.run import read_spec
+from lossproof.spec.read import read_spec
 
 LOSSPROOF = str(Path(sys.executable).parent / "lossproof")
 FAKES = Path(__file__).parent / "fakes"

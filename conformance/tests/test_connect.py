@@ -18,7 +18,8 @@ import pytest
 from traces import children, leaving_none, shared_folders
 
 from lossproof.case import LAYOUTS
-from lossproof.connect import (
+from lossproof.paths import PACKAGE
+from lossproof.processes.connect import (
     After,
     Answered,
     Crashed,
@@ -35,8 +36,7 @@ from lossproof.connect import (
     Unsupported,
     Worker,
 )
-from lossproof.paths import PACKAGE
-from lossproof.wire import DTYPES, Array, encode
+from lossproof.processes.wire import DTYPES, Array, encode
 
 FAKES = Path(__file__).parent / "fakes"
 REQUEST_SCHEMA = json.loads((PACKAGE / "protocol" / "request.schema.json").read_text())

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from needs import needs
 
-from lossproof.connect import Answered, Launch, Request, Worker
-from lossproof.wire import encode
+from lossproof.processes.connect import Answered, Launch, Request, Worker
+from lossproof.processes.wire import encode
 
 LOSSPROOF = Path(sys.executable).parent / "lossproof"
 

@@ -17,7 +17,7 @@ from lossproof.known import Deviation, read_known
 from lossproof.outcome import FAILURES, GRADES, Outcome
 from lossproof.record import Record
 from lossproof.reports.failures import describe, what_now
-from lossproof.run import Selection, select
+from lossproof.selection import Selection, select
 
 TEXT = PAGE.read_text(encoding="utf-8")
 HEADINGS = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from made_goldens import answered, golden, made_dialect, stored
 
-from lossproof.connect import Answered
 from lossproof.numerics import DTYPES, FORMATS, overflow_threshold
 from lossproof.outcome import Judgement, Outcome
+from lossproof.processes.connect import Answered
 from lossproof.reports.elements import elements
-from lossproof.run import Asked
+from lossproof.session import Asked
 from lossproof.spec.golden import Golden
 
 

@@ -26,10 +26,12 @@ from lossproof.known import Deviation, read_known
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
 from lossproof.paths import IMPLEMENTATIONS, SPEC
-from lossproof.run import Session, read_spec, run
+from lossproof.run import run
+from lossproof.session import Session
 from lossproof.spec.cases import read_cases
 from lossproof.spec.golden import Golden
 from lossproof.spec.operations import read_operations
+from lossproof.spec.read import read_spec
 
 pytest.importorskip("flint", reason="the oracle is not installed")
 

@@ -15,10 +15,12 @@ from made_goldens import SPEC
 from needs import needs
 from traces import children, leaving_none, shared_folders, wait_for_none
 
-from lossproof.connect import Limits
 from lossproof.implementations import find_implementation
-from lossproof.leftovers import MARKS, marked
-from lossproof.run import Selection, Session, run, select
+from lossproof.processes.connect import Limits
+from lossproof.processes.leftovers import MARKS, marked
+from lossproof.run import run
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.spec.golden import Golden
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="looks for processes in /proc")
@@ -87,7 +89,7 @@ def test_fault_is_the_outcome_of_its_golden_and_of_no_other(
     right: Mapping[str, tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lossproof.channel.ENDLESS_LINE", 1 << 20)
+    monkeypatch.setattr("lossproof.processes.channel.ENDLESS_LINE", 1 << 20)
     monkeypatch.setenv("LOSSPROOF_FAULT", fault)
     found = outcomes(goldens)
 
@@ -133,7 +135,7 @@ def test_what_an_answer_leaves_behind_ends_with_its_process(
 def test_without_proc_what_stays_in_the_group_is_ended(
     goldens: list[Golden], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lossproof.leftovers.PROCESSES", tmp_path / "nothing")
+    monkeypatch.setattr("lossproof.processes.leftovers.PROCESSES", tmp_path / "nothing")
     monkeypatch.setenv("LOSSPROOF_FAULT", "child, exit")
 
     assert OUTCOMES["child, exit"] == outcomes(goldens)[CULPRIT]
@@ -181,11 +183,13 @@ def test_run_finds_the_fault_and_nothing_else(
 HOST = f"""
 import sys
 from pathlib import Path
-import lossproof.connect
+import lossproof.processes.connect
 from lossproof.implementations import find_implementation
-from lossproof.run import Selection, Session, read_spec, select
+from lossproof.selection import Selection, select
+from lossproof.session import Session
+from lossproof.spec.read import read_spec
 
-lossproof.connect.SHARED_MEMORY = Path(sys.argv[1])
+lossproof.processes.connect.SHARED_MEMORY = Path(sys.argv[1])
 with Session(find_implementation({str(FAKE)!r}), read_spec()) as session:
     session.start()
     for asked in session.ask(select(Selection(("cross_entropy/ignore-index/n*",), ("float32",)))):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from made_goldens import answered, golden, made_dialect, stored
 
-from lossproof.connect import Answered, Crashed, Raised, TimedOut, Unsupported
 from lossproof.judge import judge, kind_of, stored_answer
 from lossproof.numerics import DTYPES, FORMATS, overflow_threshold
 from lossproof.outcome import Judgement, Outcome
+from lossproof.processes.connect import Answered, Crashed, Raised, TimedOut, Unsupported
 from lossproof.spec.golden import Golden
 
 

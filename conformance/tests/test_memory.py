@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from made_goldens import SPEC, golden, stored
 
-from lossproof.allowance import allowance, limit_memory
-from lossproof.connect import Answered, Launch, Limits, Request, Worker
 from lossproof.implementations import find_implementation
 from lossproof.memory import available_memory
 from lossproof.outcome import Outcome
-from lossproof.run import Selection, Session, missing_memory, select
+from lossproof.processes.allowance import allowance, limit_memory
+from lossproof.processes.connect import Answered, Launch, Limits, Request, Worker
+from lossproof.processes.wire import encode
+from lossproof.request import missing_memory
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.spec.golden import Golden
-from lossproof.wire import encode
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
 

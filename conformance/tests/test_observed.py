@@ -13,7 +13,8 @@ from made_goldens import SPEC
 from lossproof.cli import dialects
 from lossproof.implementations import find_implementation
 from lossproof.observed import LABEL_DTYPES, OVERWRITES, PROMISES, RESULTS, Observation, observe, tells
-from lossproof.run import Selection, Session, select
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 
 # A mean over nothing is 0 here, labels of 32 bits are refused, and every second answer is another one.
 OF_ITS_OWN = """

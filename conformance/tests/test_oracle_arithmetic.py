@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -326,6 +327,8 @@ def test_a_keras_mean_of_no_element_is_what_the_rule_says(rule: str) -> None:
 
 
 def loaded(path: Path) -> ModuleType:
+    # As the worker does: what they share lies beside them.
+    sys.path.append(str(path.parent))
     found = importlib.util.spec_from_file_location(path.stem, path)
     assert found is not None
     assert found.loader is not None

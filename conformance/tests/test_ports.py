@@ -20,8 +20,10 @@ from lossproof.implementations import Implementation, UnknownImplementationError
 from lossproof.outcome import Outcome
 from lossproof.paths import DOCS, IMPLEMENTATIONS, PACKAGE
 from lossproof.program import FILE_NAME, read_program
-from lossproof.run import Selection, Session, read_spec, select
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.spec.errors import SpecError
+from lossproof.spec.read import read_spec
 
 LOSSPROOF = Path(sys.executable).parent / "lossproof"
 PAGE = (DOCS / "write-a-port.md").read_text(encoding="utf-8")

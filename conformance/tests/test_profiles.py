@@ -8,7 +8,7 @@ import pytest
 
 from lossproof.cli.choose import NothingChosenError, choose_goldens
 from lossproof.paths import SPEC
-from lossproof.run import Selection, select
+from lossproof.selection import Selection, select
 from lossproof.spec.errors import SpecError
 from lossproof.spec.profiles import quick_goldens
 

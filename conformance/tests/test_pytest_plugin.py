@@ -16,7 +16,8 @@ from lossproof.judge import kind_of
 from lossproof.numerics import DTYPES
 from lossproof.outcome import GRADES, Outcome
 from lossproof.paths import IMPLEMENTATIONS
-from lossproof.run import Selection, read_spec, select
+from lossproof.selection import Selection, select
+from lossproof.spec.read import read_spec
 
 CASE = "cross_entropy/ignore-index/all-ignored-mean"
 VALUE = f"{CASE}[float32-value]"

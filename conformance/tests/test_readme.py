@@ -16,7 +16,7 @@ import pytest
 from lossproof.cli import COMMANDS, main
 from lossproof.gate import Exit
 from lossproof.outcome import GRADES
-from lossproof.run import read_spec
+from lossproof.spec.read import read_spec
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from made_goldens import SPEC
 
-from lossproof.connect import Answered, Raised, Reply
 from lossproof.implementations import find_implementation
 from lossproof.numerics import DTYPES, round_to
 from lossproof.outcome import Outcome
 from lossproof.paths import IMPLEMENTATIONS
+from lossproof.processes.connect import Answered, Raised, Reply
 from lossproof.reports.reproduce import reproduction
-from lossproof.run import Asked, Selection, Session, select
+from lossproof.selection import Selection, select
+from lossproof.session import Asked, Session
 from lossproof.spec.golden import Golden
 
 FRAMEWORKS = {

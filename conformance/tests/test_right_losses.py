@@ -12,7 +12,8 @@ from made_goldens import SPEC
 
 from lossproof.implementations import Implementation
 from lossproof.outcome import FAILURES, Outcome, suffices
-from lossproof.run import Asked, Selection, Session, select
+from lossproof.selection import Selection, select
+from lossproof.session import Asked, Session
 from lossproof.spec.golden import Golden
 
 HERE = Path(__file__).parent / "right_losses"

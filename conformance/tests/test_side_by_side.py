@@ -15,9 +15,10 @@ from needs import needs
 
 from lossproof import side_by_side
 from lossproof.implementations import Implementation, find_implementation
-from lossproof.messages import Limits
+from lossproof.processes.messages import Limits
 from lossproof.record import Ended, Record, Subject
-from lossproof.run import Selection, Session, select
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.side_by_side import Plan, run_all
 from lossproof.spec.golden import Golden
 

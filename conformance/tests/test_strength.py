@@ -15,9 +15,11 @@ from needs import needs
 from lossproof.cli import strength as command_line
 from lossproof.implementations import Implementation
 from lossproof.outcome import Outcome
-from lossproof.run import Selection, Session, read_spec, select
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
+from lossproof.spec.read import read_spec
 from lossproof.strength.changes import changes
 from lossproof.strength.cover import minimal_set
 from lossproof.strength.hunt import Hunted, hunt, is_finding

@@ -136,10 +136,17 @@ def test_folder_of_an_adapter_shadows_no_framework(adapter: Write, tmp_path: Pat
     assert reply["ok"]
 
 
-def test_folder_of_the_worker_is_not_importable(adapter: Write) -> None:
-    (reply,), _, _ = talk(start({"path": str(adapter("import connect\n"))}))
+def test_adapter_finds_the_files_beside_it(adapter: Write, tmp_path: Path) -> None:
+    (tmp_path / "my_formulas.py").write_text("def cross_entropy(logits, target): return 2.5\n")
+    (_, reply), _, _ = talk(start({"path": str(adapter("from my_formulas import cross_entropy\n"))}), case())
 
-    assert ("missing", "No module named 'connect'") == (reply["kind"], reply["message"])
+    assert array(2.5, "float64") == reply["answer"]
+
+
+def test_folder_of_the_worker_is_not_importable(adapter: Write) -> None:
+    (reply,), _, _ = talk(start({"path": str(adapter("import judge\n"))}))
+
+    assert ("missing", "No module named 'judge'") == (reply["kind"], reply["message"])
 
 
 def test_package_that_is_not_installed_is_missing(adapter: Write) -> None:

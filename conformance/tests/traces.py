@@ -18,7 +18,7 @@ def leaving_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """Marks the processes of a test and gives it a folder of shared files of its own, since others run beside it."""
     shared = folder / "shared"
     shared.mkdir()
-    monkeypatch.setattr("lossproof.connect.SHARED_MEMORY", shared)
+    monkeypatch.setattr("lossproof.processes.connect.SHARED_MEMORY", shared)
     monkeypatch.setenv(MARK, str(folder))
     yield shared
     assert (set(), set()) == (children(), shared_folders(shared))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossproof.case import Question
 from lossproof.pytest_sessions import Opened
-from lossproof.run import Selection, select
+from lossproof.selection import Selection, select
 
 
 def why_not_timed(opened: Opened, operation: str, dtype: str, question: Question) -> str:

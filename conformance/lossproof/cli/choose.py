@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lossproof.frameworks import read_needs
 from lossproof.implementations import shipped
-from lossproof.run import Selection, select
+from lossproof.selection import Selection, select
 from lossproof.spec.golden import Golden, golden_files
 
 

@@ -19,8 +19,10 @@ from lossproof.implementations import UnknownImplementationError, shipped
 from lossproof.observed import Observation, observe, tells
 from lossproof.record import Subject
 from lossproof.reports.dialects import page
-from lossproof.run import Selection, Session, read_spec, select
+from lossproof.selection import Selection, select
+from lossproof.session import Session
 from lossproof.spec.errors import SpecError
+from lossproof.spec.read import read_spec
 
 
 @click.command()

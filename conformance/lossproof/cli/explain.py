@@ -19,10 +19,12 @@ from lossproof.implementations import UnknownImplementationError
 from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
 from lossproof.reports.reproduce import reproduction
-from lossproof.run import Asked, Selection, Session, Spec, read_spec
+from lossproof.selection import Selection
+from lossproof.session import Asked, Session
 from lossproof.spec.dialects import Dialect
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden, array
+from lossproof.spec.read import Spec, read_spec
 
 _ELEMENTS = 8
 

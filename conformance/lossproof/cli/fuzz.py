@@ -24,13 +24,15 @@ from lossproof.fuzz.show import describe, save, table
 from lossproof.gate import Exit
 from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation
 from lossproof.known import KnownDeviationError, deviations_of
-from lossproof.messages import Limits
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
 from lossproof.paths import SPEC
+from lossproof.processes.messages import Limits
 from lossproof.record import Subject, to_line
-from lossproof.run import Session, Spec, read_spec, run_header
+from lossproof.run import run_header
+from lossproof.session import Session
 from lossproof.spec.errors import SpecError
+from lossproof.spec.read import Spec, read_spec
 
 _SECONDS = 30.0
 _LARGEST_SEED = 2**32

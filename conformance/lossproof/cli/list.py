@@ -12,8 +12,9 @@ from lossproof.cli.choose import no_case_matches
 from lossproof.cli.errors import usage_errors
 from lossproof.frameworks import Needs, read_needs
 from lossproof.implementations import shipped
-from lossproof.run import Selection, read_spec, select
+from lossproof.selection import Selection, select
 from lossproof.spec.errors import SpecError
+from lossproof.spec.read import read_spec
 
 
 @click.command()

@@ -18,7 +18,6 @@ from click.shell_completion import CompletionItem
 from lossproof.cli.choose import NothingChosenError, choose_goldens, default_implementations
 from lossproof.cli.console import progress, stdout
 from lossproof.cli.errors import usage_errors
-from lossproof.connect import Limits
 from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
 from lossproof.gate import Verdict, decide, exit_code
@@ -26,13 +25,16 @@ from lossproof.implementations import Implementation, UnknownImplementationError
 from lossproof.known import KnownDeviationError, read_known
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
+from lossproof.processes.connect import Limits
 from lossproof.record import Ended, Record, Run, Subject, to_line
 from lossproof.reports.text import show
-from lossproof.run import Profile, Selection, read_spec, run_header
+from lossproof.run import run_header
+from lossproof.selection import Profile, Selection
 from lossproof.side_by_side import Plan, run_all
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
 from lossproof.spec.profiles import quick_goldens
+from lossproof.spec.read import read_spec
 
 DTYPE_NAMES = ("float64", "float32", "bfloat16", "float16")
 PROFILE_NAMES = ("quick", "default", "huge")

@@ -13,7 +13,7 @@ from lossproof.cli.console import progress
 from lossproof.cli.errors import usage_errors
 from lossproof.gate import Exit
 from lossproof.paths import SPEC
-from lossproof.run import Selection, select
+from lossproof.selection import Selection, select
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
 from lossproof.strength.cover import cost, minimal_set

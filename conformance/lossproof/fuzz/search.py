@@ -26,7 +26,8 @@ from lossproof.known import Deviation, covering
 from lossproof.outcome import Outcome
 from lossproof.record import Record, Subject
 from lossproof.reports.failures import evidence
-from lossproof.run import Session, run
+from lossproof.run import run
+from lossproof.session import Session
 
 TOPIC = "fuzz"
 _RELATIONS = 8  # One in so many examples compares two calls.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from lossproof.observed import Observation
 from lossproof.record import Subject
 from lossproof.reports.rendering import template
-from lossproof.run import Spec
 from lossproof.spec.dialects import read_rules
+from lossproof.spec.read import Spec
 
 
 def page(subjects: Sequence[Subject], observations: Sequence[Observation], spec: Spec) -> str:

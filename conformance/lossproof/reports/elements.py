@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from lossproof.connect import Answered
 from lossproof.expected import Expected, decode
 from lossproof.judge import distance, lawful_answer
 from lossproof.numerics import Floats, round_to
-from lossproof.run import Asked
+from lossproof.processes.connect import Answered
+from lossproof.session import Asked
 from lossproof.spec.dialects import Dialect
 from lossproof.spec.golden import Golden
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from lossproof.gate import NEVER_GATE
 from lossproof.implementations import Implementation
 from lossproof.judge import kind_of
-from lossproof.messages import Limits
 from lossproof.outcome import FAILURES, GRADES, Outcome, suffices
-from lossproof.run import Asked, Session, Spec, read_spec
+from lossproof.processes.messages import Limits
+from lossproof.session import Asked, Session
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden
+from lossproof.spec.read import Spec, read_spec
 from lossproof.strength.mutants import Mutant, Source
 from lossproof.strength.reach import entry_points, felt_lines
 from lossproof.strength.turns import Turns

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import numpy as np
 from masks_and_reductions import LOWEST_DIVISOR, LOWEST_LOG, Array, Formulas, losses, pairwise_sum
 

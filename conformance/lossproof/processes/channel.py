@@ -11,8 +11,8 @@ from contextlib import suppress
 from enum import Enum
 from time import monotonic
 
-from lossproof.allowance import limit_memory
-from lossproof.leftovers import end_marked, marked
+from lossproof.processes.allowance import limit_memory
+from lossproof.processes.leftovers import end_marked, marked
 
 ENDLESS_LINE = 256 << 20  # bytes
 STDERR_TAIL = 8192  # bytes

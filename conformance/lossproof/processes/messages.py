@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lossproof.case import Scalar
 from lossproof.paths import WORKER
-from lossproof.wire import Array, Encoded, decode
+from lossproof.processes.wire import Array, Encoded, decode
 
 NO_REPLY = (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError)
 

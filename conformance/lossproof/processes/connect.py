@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from lossproof.allowance import allowance
-from lossproof.channel import Channel, Silence
-from lossproof.leftovers import remove_with_host
-from lossproof.messages import (
+from lossproof.processes.allowance import allowance
+from lossproof.processes.channel import Channel, Silence
+from lossproof.processes.leftovers import remove_with_host
+from lossproof.processes.messages import (
     NO_REPLY,
     After,
     Answered,
@@ -36,7 +36,7 @@ from lossproof.messages import (
     parse_start,
     request_line,
 )
-from lossproof.wire import Encoded
+from lossproof.processes.wire import Encoded
 
 __all__ = [
     "After",
