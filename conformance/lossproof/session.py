@@ -82,9 +82,9 @@ class Session:
         self.implementation = implementation
         self._names_faults = names_faults
         self._spec = spec
-        self._limits = limits
+        self._limits = limits or Limits()
         self._launch = replace(_launch(implementation, spec, python_path or (os.getcwd(),)), environment=environment)
-        self._worker = Worker(self._launch, limits)
+        self._worker = Worker(self._launch, self._limits)
         self._started: Started | None = None
         self._subject = Subject(implementation.name, implementation.typed, device=implementation.device)
         self._fatal: tuple[Deviation, ...] = ()
@@ -169,7 +169,7 @@ class Session:
                 yield from self._ask(process)
         for golden in chosen.fatal:
             self._worker.restart()
-            yield from self._ask([golden], patient=False)
+            yield from self._ask([golden], self._limits.fatal)
         if chosen.shared or chosen.alone or chosen.fatal:
             self._worker.restart()
 
@@ -192,9 +192,9 @@ class Session:
                 (chosen.alone if golden.kind in ABOUT_BAD_VALUES else chosen.shared).append(golden)
         return chosen
 
-    def _ask(self, goldens: Sequence[Golden], *, patient: bool = True) -> Iterator[Asked]:
+    def _ask(self, goldens: Sequence[Golden], seconds: float | None = None) -> Iterator[Asked]:
         requests = (self.request(part) for golden in goldens for part in golden.parts)
-        replies = self._worker.ask(requests, patient=patient)
+        replies = self._worker.ask(requests, seconds=seconds)
         for golden in goldens:
             yield self._judged(golden, tuple(itertools.islice(replies, len(golden.parts))))
 

@@ -26,6 +26,8 @@ from lossproof.spec.cases import read_cases
 from lossproof.spec.groups import MOST_GROUPS, shape_groups
 from lossproof.spec.operations import Operation, read_operations
 
+pytestmark = pytest.mark.numbers
+
 OPERATIONS = read_operations()
 ALL_CASES = cache(read_cases)
 ALL_COVERED = cache(coverages)

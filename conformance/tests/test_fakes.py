@@ -22,7 +22,7 @@ OUTCOMES = {
     "floods_stderr": ("wrong", "0.5"),
     "hangs": ("timed out", "no answer within 5 s"),
     "leaves_child": ("crashed", "exited with 4"),
-    "mutates_inputs": ("wrong", "overwrote its input 0"),
+    "mutates_inputs": ("wrong", "overwrote its input logits"),
     "not_implemented": ("unsupported", "this fake offers nothing"),
     "prints_garbage": ("crashed", "wrote 'garbage' to its reply stream"),
     "prints_stdout": ("wrong", "0.5"),

@@ -24,6 +24,8 @@ from lossproof.judge import distance, stored_answer
 from lossproof.numerics import overflow_threshold
 from lossproof.spec.golden import Golden, array, golden_files, load_goldens
 
+pytestmark = pytest.mark.numbers
+
 Array = npt.NDArray[Any]
 PREDICTIONS = ("logits", "log_probs", "probs", "q", "input")
 

@@ -23,6 +23,8 @@ from lossproof.spec.dialects import read_rules
 from lossproof.spec.errors import SpecError
 from lossproof.spec.golden import Golden, array, golden_files, load_goldens
 
+pytestmark = pytest.mark.numbers
+
 LOSSPROOF = Path(sys.executable).parent / "lossproof"
 SMALLEST = min(golden_files().values(), key=lambda path: path.stat().st_size)
 GOLDENS = {operation: load_goldens(path) for operation, path in golden_files().items()}

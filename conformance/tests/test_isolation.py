@@ -181,6 +181,7 @@ def test_run_finds_the_fault_and_nothing_else(
 
 
 HOST = f"""
+import signal
 import sys
 from pathlib import Path
 import lossproof.processes.connect
@@ -189,6 +190,8 @@ from lossproof.selection import Selection, select
 from lossproof.session import Session
 from lossproof.spec.read import read_spec
 
+# Who starts in the background may have been told to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 lossproof.processes.connect.SHARED_MEMORY = Path(sys.argv[1])
 with Session(find_implementation({str(FAKE)!r}), read_spec()) as session:
     session.start()
@@ -255,6 +258,17 @@ def test_what_is_known_to_end_its_process_harms_no_other(tmp_path: Path) -> None
     assert set(unknown) == set(known)
     assert "accurate" == known["log_softmax/axes/one-class[float32-value]"]
     assert {"accurate", "stable"} == set(known.values())
+
+
+def test_what_is_known_to_hang_is_not_waited_for(tmp_path: Path) -> None:
+    adapter = tmp_path / "endless.py"
+    adapter.write_text("def log_softmax(logits, *, axis=-1):\n    while True: pass\n")
+    adapter.with_name("endless.known.toml").write_text(KNOWN)
+    asked = select(Selection(("log_softmax/axes/one-class[float32-value]",)))
+    with Session(find_implementation(str(adapter)), SPEC, Limits(fatal=0.5)) as session:
+        session.start()
+
+        assert {asked[0].id: ("timed out", "no answer within 0.5 s")} == recorded(session, asked)
 
 
 def ask_all(adapter: Path, goldens: list[Golden]) -> dict[str, str]:

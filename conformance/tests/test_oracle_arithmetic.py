@@ -25,6 +25,8 @@ from lossproof.numerics import DTYPES, FORMATS
 from lossproof.oracle.arithmetic import Arithmetic, PrecisionTooLowError, Quantity, mean, product_sum, total
 from lossproof.outcome import Outcome, suffices
 
+pytestmark = pytest.mark.numbers
+
 PRECISION = 128
 HERE = Path(__file__).parent
 

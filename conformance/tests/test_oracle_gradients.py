@@ -18,6 +18,8 @@ from lossproof.numerics import FORMATS
 from lossproof.outcome import Outcome
 from lossproof.spec.golden import Golden, array, golden_files, load_goldens
 
+pytestmark = pytest.mark.numbers
+
 MOST_ELEMENTS = 12
 MOST_ANSWERS = 120
 # Central differences are off by h^2 times the third derivative, and lose as many digits as h has.

@@ -14,6 +14,8 @@ from made_goldens import SPEC, certified, held, home_rules
 from lossproof.oracle.certify import Certified
 from lossproof.spec.shapes import result_shape
 
+pytestmark = pytest.mark.numbers
+
 # Central differences are off by h^2 times the third derivative, and lose as many digits as h has.
 DIGITS = 120
 STEP = mpmath.mpf(10) ** -40

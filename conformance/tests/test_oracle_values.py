@@ -37,6 +37,8 @@ from lossproof.published import disagreements
 from lossproof.spec.cases import read_cases
 from lossproof.spec.golden import Golden, array, golden_files, load_goldens
 
+pytestmark = pytest.mark.numbers
+
 WHOLE = 600  # inputs up to this size are all computed again, of larger ones a sample
 SAMPLED = 24_000
 SAMPLE_STEP = 7

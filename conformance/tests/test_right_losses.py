@@ -16,6 +16,8 @@ from lossproof.selection import Selection, select
 from lossproof.session import Asked, Session
 from lossproof.spec.golden import Golden
 
+pytestmark = pytest.mark.numbers
+
 HERE = Path(__file__).parent / "right_losses"
 SHARED = ("masks_and_reductions", "steps")
 

@@ -28,6 +28,8 @@ from lossproof.strength.mutants import GENERATED, Mutant, read_mutants
 from lossproof.strength.reach import entry_points, felt_lines
 from lossproof.strength.show import text
 
+pytestmark = pytest.mark.numbers
+
 MUTANTS = Path(__file__).parent / "mutants"
 
 SOURCE = '''"""log_softmax, plain."""

@@ -258,7 +258,7 @@ def _limits(timeout: float, profile: Profile, memory: float | None) -> Limits:
     """The first golden of a process may compile and load for longer, a huge one may too, unless a time was stated."""
     allowed = None if memory is None else int(memory * 2**30)
     if timeout != _TIMEOUT:
-        return Limits(golden=timeout, first=timeout, memory=allowed)
+        return Limits(golden=timeout, first=timeout, fatal=min(timeout, Limits().fatal), memory=allowed)
     if profile == "huge":
         return Limits(golden=_HUGE_TIMEOUT, first=_HUGE_TIMEOUT, memory=allowed)
     return Limits(memory=allowed)

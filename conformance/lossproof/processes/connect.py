@@ -121,12 +121,12 @@ class Worker:
         self._fresh = True
         return started
 
-    def ask(self, requests: Iterable[Request], *, patient: bool = True) -> Iterator[Reply]:
+    def ask(self, requests: Iterable[Request], *, seconds: float | None = None) -> Iterator[Reply]:
         """One outcome a request, in their order. Requests are read ahead of the outcomes, as many as the window takes.
 
-        Where it is not patient, the first one of a process has no more time than any other. Whatever the process does
-        is an outcome of the oldest unanswered request; the others are asked again, of a new process. Where none can be
-        started, each of them crashed.
+        Each has as many `seconds`, or as the limits say. Whatever the process does is an outcome of the oldest
+        unanswered request; the others are asked again, of a new process. Where none can be started, each of them
+        crashed.
         """
         pending = iter(requests)
         ahead: deque[_Prepared] = deque()
@@ -137,7 +137,7 @@ class Worker:
                     yield from self._give_up(failed, ahead, pending)
                     return
                 self._fill(flight, ahead, pending)
-                yield from self._receive(flight, patient)
+                yield from self._receive(flight, seconds)
                 if self._channel is None:
                     ahead.extendleft(reversed(flight))
                     flight.clear()
@@ -197,10 +197,10 @@ class Worker:
         if batch and self._channel:
             self._channel.send(b"".join(batch))
 
-    def _receive(self, flight: deque[_Prepared], patient: bool) -> Iterator[Reply]:
+    def _receive(self, flight: deque[_Prepared], seconds: float | None) -> Iterator[Reply]:
         """Outcomes of the oldest requests, at least one. The process is gone afterwards where it was at fault."""
         assert self._channel is not None
-        limit = self._limits.first if self._fresh and patient else self._limits.golden
+        limit = seconds or (self._limits.first if self._fresh else self._limits.golden)
         # The clock starts here, when the host has taken everything before: its own work is nobody's fault.
         lines = self._stray or self._channel.receive(limit)
         if isinstance(lines, Silence):

@@ -38,12 +38,14 @@ class Launch:
 class Limits:
     """Seconds until a start, the first golden of a process and any later one count as timed out.
 
-    `memory` is how many bytes a process may take; None leaves that to what the machine has available.
+    `fatal` is for a golden that is known to end its process, where waiting longer tells nothing. `memory` is how many
+    bytes a process may take; None leaves that to what the machine has available.
     """
 
     start: float = 300.0
     first: float = 300.0
     golden: float = 60.0
+    fatal: float = 10.0
     memory: int | None = None
 
 
