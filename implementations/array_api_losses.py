@@ -1,7 +1,8 @@
 """The losses of torch, written with the array API standard alone, for any array that array-api-compat knows.
 
-`--framework torch` or `--framework jax` hands it other arrays than NumPy's. Where the framework differentiates, so it
-does here: each formula is written such that its derivative, taken term by term, does not cancel.
+`--framework torch`, `--framework jax` or, on a GPU, `--framework cupy --device cuda` hands it other arrays than
+NumPy's. Where the framework differentiates, so it does here: each formula is written such that its derivative, taken
+term by term, does not cancel.
 """
 
 from typing import Any

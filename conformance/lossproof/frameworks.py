@@ -13,6 +13,7 @@ from lossproof.program import FILE_NAME, install_line, is_installed, read_progra
 
 # What brings a framework, where that is not the distribution of its name alone.
 BROUGHT_BY: Mapping[str, tuple[str, ...]] = {
+    "cupy": ("cupy-cuda12x[ctk]",),
     "mlx": ("mlx[cpu]",),
     "paddle": ("paddlepaddle", "setuptools"),
 }
