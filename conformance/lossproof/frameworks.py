@@ -38,9 +38,12 @@ class Needs:
     install_line: str
 
 
-def read_needs(path: Path) -> Needs:
-    """What the adapter file at `path` needs; SyntaxError where it is not Python, SpecError for an adapter.toml."""
-    return _needs_of_program(path) if path.name == FILE_NAME else _needs_of_module(path)
+def read_needs(path: Path, framework: str | None = None) -> Needs:
+    """What the adapter file at `path` needs, on its own framework or another.
+
+    Raises SyntaxError where it is not Python, SpecError for an adapter.toml.
+    """
+    return _needs_of_program(path) if path.name == FILE_NAME else _needs_of_module(path, framework)
 
 
 def _needs_of_program(path: Path) -> Needs:
@@ -58,7 +61,7 @@ def _needs_of_program(path: Path) -> Needs:
     )
 
 
-def _needs_of_module(path: Path) -> Needs:
+def _needs_of_module(path: Path, framework: str | None) -> Needs:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     stated = {
         target.id: node.value.value
@@ -67,7 +70,7 @@ def _needs_of_module(path: Path) -> Needs:
         for target in node.targets
         if isinstance(target, ast.Name) and isinstance(node.value.value, str)
     }
-    framework = stated.get("framework", "numpy")
+    framework = framework or stated.get("framework", "numpy")
     package = stated.get("package", framework)
     requires = stated.get("requires", "")
     beside = [piece.strip() for piece in requires.split(",") if piece.strip()]
@@ -86,10 +89,10 @@ def _needs_of_module(path: Path) -> Needs:
 
 def _install_line(framework: str, package: str, beside: Sequence[str]) -> str:
     brought = BROUGHT_BY.get(framework, (framework,))
+    named = dict.fromkeys((*brought, *(name for name in (package, *beside) if name != framework)))
     # NumPy is there: lossproof depends on it.
-    named = [name for name in (*brought, package, *beside) if name != "numpy"]
-    kept = [name for name in dict.fromkeys(named) if name == brought[0] or not brought[0].startswith(f"{name}[")]
-    return "pip install " + " ".join(f"'{name}'" if "[" in name else name for name in kept or ["numpy"])
+    needed = [name for name in named if name != "numpy"] or ["numpy"]
+    return "pip install " + " ".join(f"'{name}'" if "[" in name else name for name in needed)
 
 
 def _is_installed(package: str) -> bool:

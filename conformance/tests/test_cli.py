@@ -268,6 +268,25 @@ def test_a_missing_framework_comes_with_what_installs_it(tmp_path: Path, framewo
     assert f"\nTo run {framework}_eager: pip install {framework}\n" in ended.out
 
 
+def test_a_missing_framework_that_was_asked_for_comes_with_what_installs_it(tmp_path: Path) -> None:
+    if util.find_spec("cupy"):
+        pytest.skip("needs a Python without cupy")
+
+    ended = lossproof(tmp_path, "run", "array_api_losses", *QUICK, "--framework", "cupy", "--device", "cuda")
+
+    assert 3 == ended.code
+    assert "\nTo run array_api_losses: pip install 'cupy-cuda12x[ctk]' array-api-compat\n" in ended.out
+
+
+def test_a_missing_framework_is_installed_by_what_brings_it(tmp_path: Path) -> None:
+    if util.find_spec("cupy"):
+        pytest.skip("needs a Python without cupy")
+
+    ended = lossproof(tmp_path, "run", adapter(tmp_path, 'framework = "cupy"\n'), *QUICK, "--device", "cuda")
+
+    assert "\nTo run mine: pip install 'cupy-cuda12x[ctk]'\n" in ended.out
+
+
 def test_a_missing_device_is_told(tmp_path: Path) -> None:
     ended = lossproof(tmp_path, "run", "numpy_reference", *QUICK, "--device", "cuda")
 

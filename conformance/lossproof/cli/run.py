@@ -182,7 +182,7 @@ def command(
     code = exit_code(finished, verdicts, interrupted=interrupted)
     if not as_json:
         show(stdout(), finished, verdicts, Outcome(require))
-        for line in _what_next(finished, verdicts, output, introduced=not names and not programs):
+        for line in _what_next(finished, verdicts, output, framework, introduced=not names and not programs):
             click.echo(line)
     sys.exit(code)
 
@@ -289,7 +289,9 @@ def _check_known(option: str, name: str | None, known: Iterable[str]) -> None:
         raise UnknownImplementationError(f"{option}: expected one of {', '.join(known)}, got {name}")
 
 
-def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introduced: bool) -> list[str]:
+def _what_next(
+    run: Run, verdicts: list[Verdict], output: str | None, framework: str | None, *, introduced: bool
+) -> list[str]:
     """Frameworks that are ready or missing, where the run kept its records, and what to type next."""
     lines = [""]
     if introduced:
@@ -300,7 +302,7 @@ def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introdu
         if ready:
             lines.append(f"Ready to run: {', '.join(ready)}")
         lines += [f"To run {name}: {line}" for line, name in reversed(missing.items())]
-    lines += [f"To run {name}: {line}" for name, line in _missing(run).items()]
+    lines += [f"To run {name}: {line}" for name, line in _missing(run, framework).items()]
     if output:
         lines.append(f"Kept in {output}/run.jsonl; make a page of it: lossproof report {output}")
     failed = next((verdict for verdict in verdicts if verdict.findings), None)
@@ -311,10 +313,12 @@ def _what_next(run: Run, verdicts: list[Verdict], output: str | None, *, introdu
     return lines
 
 
-def _missing(run: Run) -> dict[str, str]:
-    """The line that installs what an adapter needs, for each that was not started for want of it."""
+def _missing(run: Run, framework: str | None) -> dict[str, str]:
+    """The line that installs what an adapter needs, on the framework that was asked for or its own, for each that was
+    not started for want of it.
+    """
     paths = {
         subject.name: shipped().get(subject.name, Path(subject.typed)) for subject in run.subjects if subject.missing
     }
-    needs = {name: read_needs(path) for name, path in paths.items() if path.is_file()}
+    needs = {name: read_needs(path, framework) for name, path in paths.items() if path.is_file()}
     return {name: need.install_line for name, need in needs.items() if not need.installed}
