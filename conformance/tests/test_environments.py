@@ -203,6 +203,14 @@ def test_what_adapter_and_bridge_import_is_in_the_environment() -> None:
     assert ("jax", "ml-dtypes", "numpy", "optax==0.2.5") == optax.environment.requirements
 
 
+def test_what_brings_cupy_is_in_the_environment() -> None:
+    (losses,) = find_implementations("array_api_losses@cupy-cuda12x==14.2.0", framework="cupy", device="cuda")
+    assert losses.environment
+
+    expected = ("array-api-compat", "cupy-cuda12x==14.2.0", "cupy-cuda12x[ctk]", "ml-dtypes", "numpy")
+    assert expected == losses.environment.requirements
+
+
 def test_a_stated_version_of_numpy_is_kept() -> None:
     (reference,) = find_implementations("numpy_reference@numpy==1.26.4")
     assert reference.environment
