@@ -25,6 +25,9 @@ def linear_cross_entropy(
         raise NotImplementedError("cut-cross-entropy takes class indices")
     if input.dtype == torch.float64:
         raise NotImplementedError("cut-cross-entropy states its loss as that of logits in float32")
+    wants_gradient = input.requires_grad or linear_weight.requires_grad
+    if input.is_cuda and input.dtype == torch.float32 and wants_gradient:
+        raise NotImplementedError("cut-cross-entropy's kernels differentiate half dtypes")
     impl = "cce" if input.is_cuda else "torch_compile"
     return cut_linear_cross_entropy(
         input, linear_weight, target, ignore_index=ignore_index, reduction=reduction, impl=impl

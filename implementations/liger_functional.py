@@ -15,7 +15,9 @@ framework = "torch"
 dialect = "liger"
 package = "liger-kernel"
 
-if os.environ.get("TRITON_INTERPRET") == "1":
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+if INTERPRETED:
     # torch.compile cannot trace what Triton interprets.
     not_compiled = torch.compiler.disable
     liger_cross_entropy = not_compiled(functional.liger_cross_entropy)  # type: ignore[no-untyped-call]
@@ -72,15 +74,15 @@ def linear_cross_entropy(
 
 
 def _check(rows: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    interpreted = rows.device.type == "cpu"
     for lacking, reason in (
+        (not INTERPRETED and rows.device.type == "cpu", "Triton needs CUDA, or TRITON_INTERPRET=1"),
         (rows.dim() != 2, "Liger takes rows, arrays with two axes"),
         (rows.dtype == torch.float64, "Liger evaluates in float32"),
         (target.is_floating_point(), "Liger takes class indices"),
         (target.numel() < len(rows), "Liger reads past too few labels"),
-        (interpreted and rows.dtype == torch.bfloat16, "Triton's interpreter has no arithmetic in bfloat16"),
-        (interpreted and weight is not None, "Triton's interpreter passes no numbers like the sum of weights"),
-        (interpreted and len(rows) > 2000, "Triton's interpreter takes a millisecond for each row"),
+        (INTERPRETED and rows.dtype == torch.bfloat16, "Triton's interpreter has no arithmetic in bfloat16"),
+        (INTERPRETED and weight is not None, "Triton's interpreter passes no numbers like the sum of weights"),
+        (INTERPRETED and len(rows) > 2000, "Triton's interpreter takes a millisecond for each row"),
     ):
         if lacking:
             raise NotImplementedError(reason)
