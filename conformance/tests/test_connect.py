@@ -228,6 +228,35 @@ def test_printing_does_not_disturb_the_answer(name: str) -> None:
     assert [0.5, 0.5, 0.5] == outcomes
 
 
+SPOILS_ITS_PROCESS = """
+import sys
+
+def cross_entropy(logits, target):
+    if logits[0, 0] < 0:
+        # As on CUDA, where a kernel that failed leaves a device that takes no more arrays.
+        sys.modules["lossproof_numpy_bridge"].from_buffer = None
+        raise ValueError("expected no negative logit")
+    return logits[0, 0]
+"""
+
+
+def test_process_that_an_exception_spoilt_is_no_fault_of_the_next(adapter: Write) -> None:
+    with of(adapter(SPOILS_ITS_PROCESS)) as worker:
+        outcomes = list(map(shown, worker.ask(request(first) for first in (1.0, -1.0, 2.0, 3.0, -1.0, -1.0, 4.0))))
+
+    assert [1.0, Raised, 2.0, 3.0, Raised, Raised, 4.0] == outcomes
+
+
+def test_end_after_an_exception_is_a_crash_where_it_comes_again(adapter: Write) -> None:
+    path = adapter(
+        "import os\ndef cross_entropy(logits, target):\n    if logits[0, 0] > 0: os._exit(3)\n    raise ValueError\n"
+    )
+    with of(path) as worker:
+        outcomes = list(map(shown, worker.ask(request(first) for first in (-1.0, 1.0, -1.0))))
+
+    assert [Raised, "exited with 3", Raised] == outcomes
+
+
 def test_garbage_after_an_answer_is_the_fault_of_the_next() -> None:
     with fake("prints_garbage") as worker:
         outcomes = list(map(shown, worker.ask([request()] * 2)))

@@ -36,6 +36,10 @@ def start(device: str) -> Dict[str, Any]:
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise RuntimeError("expected a CUDA device, torch %s sees %d" % (torch.__version__, torch.cuda.device_count()))
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", chosen.index or 0)
+        # Triton launches its kernels on the current device, wherever their tensors are.
+        torch.cuda.set_device(chosen)
     _device = chosen
     facts: Dict[str, Any] = {
         "framework": "torch",
@@ -70,6 +74,9 @@ def from_buffer(
         raise NotImplementedError("torch has no %s" % dtype)
     kind = DTYPES[dtype]
     if not math.prod(shape):
+        if _device.type == "cuda":
+            # Nothing is copied: this is what raises where an earlier call has broken the device.
+            torch.cuda.synchronize(_device)
         return torch.empty(shape, dtype=kind, device=_device)
     # A copy: frombuffer aligns to no more than bytearray does, and its storage cannot be resized.
     if strides is None and not offset:

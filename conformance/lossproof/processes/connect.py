@@ -79,6 +79,7 @@ class Worker:
         self._limits = limits or Limits()
         self._channel: Channel | None = None
         self._fresh = True
+        self._raised = False
         self._aborted = False
         self._number = 0
         self._stray: list[bytes] = []
@@ -119,14 +120,15 @@ class Worker:
         if isinstance(started, Failed):
             self._kill()
         self._fresh = True
+        self._raised = False
         return started
 
     def ask(self, requests: Iterable[Request], *, seconds: float | None = None) -> Iterator[Reply]:
         """One outcome a request, in their order. Requests are read ahead of the outcomes, as many as the window takes.
 
         Each has as many `seconds`, or as the limits say. Whatever the process does is an outcome of the oldest
-        unanswered request; the others are asked again, of a new process. Where none can be started, each of them
-        crashed.
+        unanswered request; the others are asked again, of a new process. So is the oldest where the last reply told of
+        an exception. Where no process can be started, each of them crashed.
         """
         pending = iter(requests)
         ahead: deque[_Prepared] = deque()
@@ -198,14 +200,21 @@ class Worker:
             self._channel.send(b"".join(batch))
 
     def _receive(self, flight: deque[_Prepared], seconds: float | None) -> Iterator[Reply]:
-        """Outcomes of the oldest requests, at least one. The process is gone afterwards where it was at fault."""
+        """Outcomes of the oldest requests: at least one, or none where the process ended right after an exception.
+
+        The process is gone afterwards where it was at fault.
+        """
         assert self._channel is not None
         limit = seconds or (self._limits.first if self._fresh else self._limits.golden)
         # The clock starts here, when the host has taken everything before: its own work is nobody's fault.
         lines = self._stray or self._channel.receive(limit)
         if isinstance(lines, Silence):
+            end = self._end(lines, limit)
+            # An exception may have spoilt the process: CUDA refuses everything once a kernel has failed.
+            if self._raised and lines is Silence.GONE:
+                return
             _remove(flight.popleft().files)
-            yield self._end(lines, limit)
+            yield end
             return
         self._fresh = False
         # A line that nobody asked for is taken for the next reply, and found to be none.
@@ -218,6 +227,7 @@ class Worker:
             except NO_REPLY:
                 yield self._garbage(line)
                 return
+            self._raised = isinstance(outcome, Raised)
             yield outcome
 
     def _give_up(self, failed: Failed, ahead: deque[_Prepared], pending: Iterator[Request]) -> Iterator[Reply]:
