@@ -15,7 +15,7 @@ import pytest
 
 from lossproof.case import LAYOUTS
 from lossproof.paths import BRIDGES
-from lossproof.wire import DTYPES, Array, encode
+from lossproof.processes.wire import DTYPES, Array, encode
 
 HELD = [layout for layout in LAYOUTS if layout != "misaligned"]
 
