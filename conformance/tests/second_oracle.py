@@ -19,6 +19,7 @@ Rules = Mapping[str, str]
 Parameters = Mapping[str, Any]
 
 NAN, INFINITY = mpmath.mpf("nan"), mpmath.mpf("inf")
+MACHINE_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error
@@ -444,18 +445,32 @@ def _unit_interval(p: Row, y: Row, rules: Rules) -> tuple[Row, Row]:
     return checked(p), checked(y) if rules["target_range"] == "checked" else y
 
 
+def _guarded(dtype: str, p: Real, rules: Rules) -> tuple[Real, Real, bool]:
+    """What the logarithms are taken of, and whether p has a part in them."""
+    if rules["log_epsilon"] == "1e-7":
+        epsilon = mpmath.mpf(float(round_to(dtype, 1e-7)))
+        return p + epsilon, (1 - p) + epsilon, True
+    q, passed = _clip(dtype, p, rules)
+    return q, 1 - q, passed
+
+
+def _clamped_log(a: Real) -> Real:
+    return max(_log(a), mpmath.mpf(-100)) if a >= 0 else NAN
+
+
 def _binary_cross_entropy(dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules) -> Row:
     p, y, w, _ = _elements(inputs, parameters, "probs")
     p, y = _unit_interval(p, y, rules)
 
     def times_log(share: Real, a: Real) -> Real:
-        if mpmath.isnan(a):
-            return NAN
-        if rules["log_clamp"] == "torch":
-            return share * (max(mpmath.log(a), mpmath.mpf(-100)) if a > 0 else mpmath.mpf(-100))
-        return mpmath.mpf(0) if share == 0 and a == 0 else share * (mpmath.log(a) if a > 0 else -INFINITY)
+        if share == 0 and a == 0:
+            return mpmath.mpf(0)
+        return share * (_log(a) if rules["log_clamp"] == "none" else _clamped_log(a))
 
-    losses = [-w_i * (times_log(y_i, p_i) + times_log(1 - y_i, 1 - p_i)) for p_i, y_i, w_i in zip(p, y, w, strict=True)]
+    losses = []
+    for p_i, y_i, w_i in zip(p, y, w, strict=True):
+        a, b, _ = _guarded(dtype, p_i, rules)
+        losses.append(-w_i * (times_log(y_i, a) + times_log(1 - y_i, b)))
     return _reduced(losses, mpmath.mpf(len(losses)), parameters, rules)
 
 
@@ -464,16 +479,27 @@ def _binary_cross_entropy_gradient(
 ) -> Row:
     p, y, w, _ = _elements(inputs, parameters, "probs")
     p, y = _unit_interval(p, y, rules)
-    least = mpmath.mpf(float(round_to(dtype, float(round_to("float32", 1e-12)))))
-
-    def slope(p_i: Real, y_i: Real) -> Real:
-        divisor = p_i * (1 - p_i)
-        if rules["log_clamp"] == "torch" and divisor < least:
-            divisor = least
-        return _quotient(p_i - y_i, divisor)
-
     factors = _factors(len(p), mpmath.mpf(len(p)), parameters, rules, cotangent)
-    return [c * w_i * slope(p_i, y_i) for p_i, y_i, w_i, c in zip(p, y, w, factors, strict=True)]
+    return [
+        c * w_i * _probability_slope(dtype, p_i, y_i, rules) for p_i, y_i, w_i, c in zip(p, y, w, factors, strict=True)
+    ]
+
+
+def _probability_slope(dtype: str, p: Real, y: Real, rules: Rules) -> Real:
+    a, b, passed = _guarded(dtype, p, rules)
+    if not passed:
+        return mpmath.mpf(0)
+    if rules["log_clamp"] == "torch" and rules["log_epsilon"] == "none":
+        least = mpmath.mpf(float(round_to(dtype, float(round_to("float32", 1e-12)))))
+        divisor = p * (1 - p)
+        return _quotient(p - y, max(divisor, least))
+
+    def of(share: Real, x: Real) -> Real:
+        if rules["log_clamp"] == "derivative" and _log(x) < -100:
+            return mpmath.mpf(0)
+        return _quotient(share, x)
+
+    return of(1 - y, b) - of(y, a)
 
 
 def _binary_cross_entropy_target_gradient(
@@ -481,13 +507,14 @@ def _binary_cross_entropy_target_gradient(
 ) -> Row:
     p, y, w, _ = _elements(inputs, parameters, "probs")
     p, y = _unit_interval(p, y, rules)
-    clamped = rules["log_clamp"] == "torch" and rules["target_log_clamp"] == "yes"
-
-    def log(a: Real) -> Real:
-        return max(_log(a), mpmath.mpf(-100)) if clamped and not mpmath.isnan(a) else _log(a)
-
+    clamped = rules["log_clamp"] == "derivative" or (rules["log_clamp"], rules["target_log_clamp"]) == ("torch", "yes")
+    log = _clamped_log if clamped else _log
     factors = _factors(len(p), mpmath.mpf(len(p)), parameters, rules, cotangent)
-    return [c * w_i * (log(1 - p_i) - log(p_i)) for p_i, w_i, c in zip(p, w, factors, strict=True)]
+    slopes = []
+    for p_i, w_i, c in zip(p, w, factors, strict=True):
+        a, b, _ = _guarded(dtype, p_i, rules)
+        slopes.append(c * w_i * (log(b) - log(a)))
+    return slopes
 
 
 def _softplus(z: Real) -> Real:
@@ -562,15 +589,16 @@ def _sigmoid(x: Real) -> Real:
 # The losses of Keras
 
 
-def _clip_bounds(dtype: str) -> tuple[Real, Real]:
-    return mpmath.mpf(float(round_to(dtype, 1e-7))), mpmath.mpf(float(round_to(dtype, 1 - 1e-7)))
+def _clip_bounds(dtype: str, rules: Rules) -> tuple[Real, Real]:
+    epsilon = 1e-7 if rules["clip"] == "keras" else MACHINE_EPSILON[dtype]
+    return mpmath.mpf(float(round_to(dtype, epsilon))), mpmath.mpf(float(round_to(dtype, 1 - epsilon)))
 
 
 def _clip(dtype: str, q: Real, rules: Rules) -> tuple[Real, bool]:
     """q within the bounds, and whether the clip let it through."""
-    low, high = _clip_bounds(dtype)
     if rules["clip"] == "none" or mpmath.isnan(q):
         return q, True
+    low, high = _clip_bounds(dtype, rules)
     return (low, False) if q < low else (high, False) if q > high else (q, True)
 
 
@@ -760,35 +788,38 @@ def _keras_binary_target_gradient(
 # distribution_cross_entropy
 
 
+def _distribution_rows(dtype: str, inputs: Mapping[str, Reals], rules: Rules) -> list[list[tuple[Real, Real, bool]]]:
+    """p, the clipped q, and whether the clip let that through, by row and class."""
+    rows = zip(_rows(inputs["p"], -1), _rows(inputs["q"], -1), strict=True)
+    return [[(p_j, *_clip(dtype, q_j, rules)) for p_j, q_j in zip(p, q, strict=True)] for p, q in rows]
+
+
 def _distribution(dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules) -> Row:
-    rows = list(zip(_rows(inputs["p"], -1), _rows(inputs["q"], -1), strict=True))
-    losses = [
-        -sum((p_j * _log(q_j) for p_j, q_j in zip(p, q, strict=True) if p_j != 0), mpmath.mpf(0)) for p, q in rows
-    ]
+    rows = _distribution_rows(dtype, inputs, rules)
+    losses = [-sum((p * _log(q) for p, q, _ in row if p != 0), mpmath.mpf(0)) for row in rows]
     return _reduced(losses, mpmath.mpf(len(rows)), parameters, rules)
 
 
 def _distribution_gradient(
     dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
 ) -> Row:
-    p, q = (_rows(inputs[name], -1) for name in ("p", "q"))
-    factors = _factors(len(p), mpmath.mpf(len(p)), parameters, rules, cotangent)
-    slopes = []
-    for p_row, q_row, c in zip(p, q, factors, strict=True):
-        slopes.append(
-            [mpmath.mpf(0) if p_j == 0 else _quotient(-c * p_j, q_j) for p_j, q_j in zip(p_row, q_row, strict=True)]
-        )
+    rows = _distribution_rows(dtype, inputs, rules)
+    factors = _factors(len(rows), mpmath.mpf(len(rows)), parameters, rules, cotangent)
+    slopes = [
+        [_quotient(-c * p, q) if p != 0 and passed else mpmath.mpf(0) for p, q, passed in row]
+        for row, c in zip(rows, factors, strict=True)
+    ]
     return _unrows(slopes, inputs["q"].shape, inputs["q"].ndim - 1)
 
 
 def _distribution_target_gradient(
     dtype: str, inputs: Mapping[str, Reals], parameters: Parameters, rules: Rules, cotangent: Reals
 ) -> Row:
-    p, q = (_rows(inputs[name], -1) for name in ("p", "q"))
-    if any(p_j == 0 and q_j == 0 for rows in zip(p, q, strict=True) for p_j, q_j in zip(*rows, strict=True)):
+    rows = _distribution_rows(dtype, inputs, rules)
+    if any(p == 0 and q == 0 for row in rows for p, q, _ in row):
         raise Open
-    factors = _factors(len(p), mpmath.mpf(len(p)), parameters, rules, cotangent)
-    slopes = [[-(c * _log(q_j)) for q_j in row] for row, c in zip(q, factors, strict=True)]
+    factors = _factors(len(rows), mpmath.mpf(len(rows)), parameters, rules, cotangent)
+    slopes = [[-(c * _log(q)) for _, q, _ in row] for row, c in zip(rows, factors, strict=True)]
     return _unrows(slopes, inputs["p"].shape, inputs["p"].ndim - 1)
 
 

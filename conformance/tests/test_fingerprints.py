@@ -571,9 +571,46 @@ ANSWERS_OF_JAX: list[tuple[str, str, Callable[[Given], npt.ArrayLike]]] = [
         lambda c: np.where(c.t < 0, 0, -picked(c.x, c.t)),
     ),
 ]
+# Under rules that guard logarithms otherwise than torch's.
+ANSWERS_OF_GUARDS: list[tuple[str, str, Callable[[Given], npt.ArrayLike], str]] = [
+    (
+        "1e-8 inside the logarithm",
+        "binary_cross_entropy/values/small[float64-value]",
+        lambda c: -(c.t * np.log(c.x + 1e-8) + (1 - c.t) * np.log(1 - c.x + 1e-8)),
+        "tfjs",
+    ),
+    (
+        "nothing clipped",
+        "binary_cross_entropy/values/small[float64-gradient]",
+        lambda c: c.g * ((1 - c.t) / (1 - c.x) - c.t / c.x),
+        "tfjs",
+    ),
+    (
+        "nothing clipped",
+        "binary_cross_entropy/values/beside-the-clamp-float64[float64-gradient]",
+        lambda c: c.g * ((1 - c.t) / (1 - c.x) - c.t / c.x),
+        "mlx",
+    ),
+    (
+        "clipped at 1e-7",
+        "binary_cross_entropy/values/beside-machine-epsilon-float64-sum[float64-value]",
+        lambda c: binary(np.clip(c.x, 1e-7, 1 - 1e-7), c.t).sum(),
+        "sklearn",
+    ),
+    (
+        "nothing clipped",
+        "distribution_cross_entropy/values/beside-machine-epsilon-float32-sum[float32-value]",
+        lambda c: -np.log(c.x[c.t == 1]).sum(),
+        "sklearn",
+    ),
+]
 
 
-ENTRIES = [(*entry, "") for entry in ANSWERS] + [(*entry, "jax") for entry in ANSWERS_OF_JAX]
+ENTRIES = [
+    *((*entry, "") for entry in ANSWERS),
+    *((*entry, "jax") for entry in ANSWERS_OF_JAX),
+    *ANSWERS_OF_GUARDS,
+]
 every_fault = pytest.mark.parametrize(
     ("fault", "asked", "answer", "dialect"), ENTRIES, ids=[entry[0] for entry in ENTRIES]
 )

@@ -14,7 +14,8 @@ from made_goldens import SPEC, answer_of, certified, held, home_rules
 from made_goldens import golden as made
 
 from lossproof.judge import compare
-from lossproof.numerics import FORMATS
+from lossproof.numerics import FORMATS, HALF_DTYPES
+from lossproof.oracle.probabilities import held_clip_bounds
 from lossproof.outcome import Outcome
 from lossproof.spec.golden import Golden, array, golden_files, load_goldens
 
@@ -23,13 +24,12 @@ pytestmark = pytest.mark.numbers
 MOST_ELEMENTS = 12
 MOST_ANSWERS = 120
 # Central differences are off by h^2 times the third derivative, and lose as many digits as h has.
-DIGITS = 160
-STEP = mpmath.mpf(10) ** -50
+DIGITS = 200
+STEP = mpmath.mpf(10) ** -70
 NOTHING = mpmath.mpf(10) ** -70
 WANTED = mpmath.mpf(10) ** -24
 LARGEST_INPUT = 1e30
-# torch's rule divides by at least this, whatever the derivative is.
-CLAMPED_DIVISOR = 1e-11
+SMALLEST_PROBABILITY = 1e-57
 
 
 def differentiable(operation: str) -> Iterator[tuple[Golden, Mapping[str, Any]]]:
@@ -39,22 +39,25 @@ def differentiable(operation: str) -> Iterator[tuple[Golden, Mapping[str, Any]]]
         x = array(golden.inputs[prediction]).astype(np.float64)
         small = 0 < x.size <= MOST_ELEMENTS and (abs(x) < LARGEST_INPUT).all()
         plain = golden.question == "gradient" and golden.transform is None and golden.copies == 1
-        if plain and small and not is_at_a_kink(golden, x):
-            yield from ((golden, answer) for answer in golden.answers if "values" in answer)
+        if plain and small:
+            answers = [answer for answer in golden.answers if "values" in answer]
+            yield from ((golden, each) for each in answers if not is_at_a_kink(golden, x, each["rules"]))
 
 
-def is_at_a_kink(golden: Golden, x: Any) -> bool:
+def is_at_a_kink(golden: Golden, x: Any, stated: Mapping[str, str]) -> bool:
     """Whether the value has no derivative there, or a rule defines another gradient than it."""
-    if golden.operation == "binary_cross_entropy":
-        return bool((x * (1 - x) < CLAMPED_DIVISOR).any())
-    if golden.operation == "distribution_cross_entropy":
-        return bool((x <= 0).any())
-    if golden.parameters.get("from_logits"):
+    rules = {**home_rules(golden.operation), **stated}
+    if golden.parameters.get("from_logits") or "clip" not in rules:
         return False
-    if golden.operation in ("categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy"):
-        # Zero and one lie on the edge of the domain; in half 1 is also the upper bound of the clip.
-        return bool(((x <= 0) | (x >= 1)).any()) or golden.dtype in ("bfloat16", "float16")
-    return False
+    if rules["clip"] != "none" and np.isin(x, held_clip_bounds(rules["clip"], golden.dtype)).any():
+        return True
+    if golden.operation == "distribution_cross_entropy":
+        return rules["clip"] == "none" and bool((x < SMALLEST_PROBABILITY).any())
+    # Zero and one lie on the edge of the domain; in half 1 is also the upper bound of Keras's clip.
+    if ((x < SMALLEST_PROBABILITY) | (x >= 1)).any() or (rules["clip"] == "keras" and golden.dtype in HALF_DTYPES):
+        return True
+    # Where that rule matters torch bounds the divisor, whatever the derivative is.
+    return stated.get("log_clamp") == "torch"
 
 
 def slopes(golden: Golden, rules: Mapping[str, str]) -> list[Any]:

@@ -127,7 +127,8 @@ COVERING = [name for name, dialect in read_dialects(read_operations()).items() i
             "dialects/keras.yaml",
             "clip: keras",
             "clip: never",
-            'keras.yaml $.operations.categorical_crossentropy.clip: expected one of keras, none, got "never"',
+            "keras.yaml $.operations.categorical_crossentropy.clip: expected one of keras, machine_epsilon, none, "
+            'got "never"',
         ),
         (
             "dialects/keras.yaml",
@@ -159,7 +160,8 @@ COVERING = [name for name, dialect in read_dialects(read_operations()).items() i
             "rules: [clap]",
             "log_softmax.yaml $.rules: expected one of empty_mean, smoothing_weight, smoothing_share, "
             "zero_times_infinity, "
-            "bad_values, target_range, default_ignore_index, log_clamp, target_log_clamp, clip, renormalise, "
+            "bad_values, target_range, default_ignore_index, log_epsilon, log_clamp, target_log_clamp, clip, "
+            "renormalise, "
             'got "clap"',
         ),
         (

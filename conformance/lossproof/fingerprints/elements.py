@@ -130,13 +130,24 @@ def _slopes(loss: Loss, elements: _Elements) -> Numbers:
         if pos_weight is None:
             return sigma - y
         return (one + (pos_weight - one) * y) * sigma - pos_weight * y
-    if not _takes_sides(loss) and loss.operation == "binary_cross_entropy":
-        divisor = x * (one - x)
-        if loss.rule("log_clamp") == "torch":
-            divisor = divisor.where(~(divisor.value < CLAMPED_DIVISOR), loss.constant(loss.held(CLAMPED_DIVISOR)))
-        return (x - y) / divisor
+    by_terms = _slopes_by_terms(loss, elements)
+    if _takes_sides(loss) or loss.operation != "binary_cross_entropy" or loss.rule("log_epsilon") == "1e-7":
+        return by_terms
+    divisor = x * (one - x)
+    small = divisor.value < CLAMPED_DIVISOR
+    if loss.rule("log_clamp") == "torch":
+        divisor = divisor.where(~small, loss.constant(loss.held(CLAMPED_DIVISOR)))
+    slopes = (x - y) / divisor
+    if loss.rule("log_clamp") == "derivative":
+        slopes = slopes.where(~small, by_terms)
+    form = usual_logarithm(loss)
+    return clipped(form.clip)(loss, x)[1](slopes) if form.clip else slopes
+
+
+def _slopes_by_terms(loss: Loss, elements: _Elements) -> Numbers:
+    """(1 - y) / (1 - p) - y / p, each term as its logarithm is guarded."""
     positive, negative = _sides(loss, elements)
-    (_, pull_p), (_, pull_not_p) = _logarithms(loss, x)
+    (_, pull_p), (_, pull_not_p) = _logarithms(loss, elements.x)
     return -(pull_p(positive) + pull_not_p(negative))
 
 

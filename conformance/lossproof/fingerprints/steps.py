@@ -11,6 +11,7 @@ from lossproof.fingerprints.numbers import Array, Numbers
 from lossproof.numerics import FORMATS, HALF_DTYPES
 
 CLIP = 1e-7
+ADDED = 1e-7
 CLAMPED_LOG = -100.0
 
 
@@ -125,10 +126,11 @@ def logarithm(loss: Loss, p: Numbers) -> tuple[Numbers, Pull]:
 
 def usual_logarithm(loss: Loss) -> Logarithm:
     """The guard that the dialect puts around a logarithm of probabilities."""
-    return Logarithm(
-        clip=CLIP if loss.rule("clip") == "keras" else 0.0,
-        least=CLAMPED_LOG if loss.rule("log_clamp") == "torch" else -math.inf,
-    )
+    if loss.rule("log_epsilon") == "1e-7":
+        return Logarithm(added=loss.held(ADDED))
+    clips = {"keras": CLIP, "machine_epsilon": 2 * FORMATS[loss.dtype].unit_roundoff}
+    clamps = loss.rule("log_clamp") in ("torch", "derivative")
+    return Logarithm(clip=clips.get(loss.rule("clip"), 0.0), least=CLAMPED_LOG if clamps else -math.inf)
 
 
 def clipped(epsilon: float) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lossproof.oracle.arithmetic import Quantity
 from lossproof.oracle.binary_cross_entropy_with_logits import logit_slope, logit_term, target_slope
 from lossproof.oracle.categorical_crossentropy import kept_share, smoothed
-from lossproof.oracle.probabilities import Clipped, clip, refuse_clip_at_one
+from lossproof.oracle.probabilities import Clipped, clip_binary
 from lossproof.oracle.problem import Problem
 from lossproof.oracle.rows import average, join, ones, split
 
@@ -53,7 +53,7 @@ def _probability_terms(p: list[Quantity], y: list[Quantity], problem: Problem) -
     one = problem.arithmetic.exact(1.0)
     return [
         -(_times_log(y_j, q_j) + _times_log(one - y_j, one - q_j))
-        for y_j, q_j in zip(y, (after.probability for after in _clip(p, problem)), strict=True)
+        for y_j, q_j in zip(y, (clip_binary(p_j, problem).probability for p_j in p), strict=True)
     ]
 
 
@@ -67,7 +67,7 @@ def _logit_terms(x: list[Quantity], y: list[Quantity], problem: Problem) -> list
 
 
 def _probability_slopes(p: list[Quantity], y: list[Quantity], problem: Problem) -> list[Quantity]:
-    return [_slope(after, y_j, problem) for after, y_j in zip(_clip(p, problem), y, strict=True)]
+    return [_slope(clip_binary(p_j, problem), y_j, problem) for p_j, y_j in zip(p, y, strict=True)]
 
 
 def _slope(after: Clipped, y: Quantity, problem: Problem) -> Quantity:
@@ -81,14 +81,8 @@ def _logit_slopes(x: list[Quantity], y: list[Quantity], problem: Problem) -> lis
 
 def _probability_target_slopes(p: list[Quantity], problem: Problem) -> list[Quantity]:
     one = problem.arithmetic.exact(1.0)
-    return [(one - q).log() - q.log() for q in (after.probability for after in _clip(p, problem))]
+    return [(one - q).log() - q.log() for q in (clip_binary(p_j, problem).probability for p_j in p)]
 
 
 def _logit_target_slopes(x: list[Quantity], problem: Problem) -> list[Quantity]:  # noqa: ARG001 - as above
     return [target_slope(x_j) for x_j in x]
-
-
-def _clip(p: list[Quantity], problem: Problem) -> list[Clipped]:
-    for p_j in p:
-        refuse_clip_at_one(p_j, problem)
-    return clip(p, problem)
