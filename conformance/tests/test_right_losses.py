@@ -25,8 +25,11 @@ SHARED = ("masks_and_reductions", "steps")
 STABLE = (
     "base_two_after_shift",
     "chunked_gradient_in_forward",
+    "clamped_and_differentiated",
     "classes_permuted",
+    "clipped_at_machine_epsilon",
     "compensated_lanes",
+    "epsilon_inside_logarithms",
     "every_step_in_dtype",
     "float64_inside",
     "half_in_float32_inside",

@@ -72,7 +72,7 @@ class Formulas:
     """An implementation's own formulas, on wide arrays with the classes last; an operation without one is not offered.
 
     `inside` is the dtype of the steps, `reducing` that in which losses are added over rows, `total` a sum over the last
-    axis. What is None is put together from the others.
+    axis. What is None is put together from the others. `any_target`: targets outside [0, 1] are factors like others.
     """
 
     inside: Callable[[Dtype], Dtype] = half_in_float32
@@ -92,6 +92,7 @@ class Formulas:
     logit_slopes: Logits | None = None
     probability_losses: OnPairs | None = None
     probability_slopes: OnPairs | None = None
+    any_target: bool = False
     clipped_losses: Clipped | None = None
     clipped_slopes: Clipped | None = None
     clipped_binary_losses: OnPairs | None = None
@@ -534,14 +535,14 @@ def _of_probabilities(f: Formulas) -> dict[str, Loss]:
     def binary_cross_entropy(
         probs: Array, target: Array, *, weight: Array | None = None, reduction: str = "mean"
     ) -> Array:
-        p, y, w = elements(f, require_probabilities(probs), require_probabilities(target), weight, reduction)
+        p, y, w = elements(f, require_probabilities(probs), checked_target(f, target), weight, reduction)
         terms = probability_losses(p, y)
         return reduced(f, terms if w is None else w * terms, None, reduction, probs.dtype)
 
     def binary_cross_entropy_vjp(
         cotangent: Array, probs: Array, target: Array, *, weight: Array | None = None, reduction: str = "mean"
     ) -> Array:
-        p, y, w = elements(f, require_probabilities(probs), require_probabilities(target), weight, reduction)
+        p, y, w = elements(f, require_probabilities(probs), checked_target(f, target), weight, reduction)
         slopes = probability_slopes(p, y)
         slopes = scale(f, cotangent, None, p.shape, reduction, probs.dtype) * slopes
         return np.asarray(slopes if w is None else w * slopes).astype(probs.dtype)
@@ -733,6 +734,11 @@ def require_probabilities(values: Array) -> Array:
     """Raise ValueError for values outside [0, 1]."""
     check("none", bool(((values >= 0) & (values <= 1)).all()))
     return values
+
+
+def checked_target(f: Formulas, target: Array) -> Array:
+    """Raise ValueError for targets that these formulas do not take."""
+    return target if f.any_target else require_probabilities(target)
 
 
 def read_labels(target: Array, classes: int, ignore_index: int | None) -> tuple[Array, Array]:
