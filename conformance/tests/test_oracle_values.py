@@ -176,7 +176,8 @@ def test_subnormal_inputs_read_as_zero_are_stored_beside_the_answer() -> None:
     wrong = []
     for operation in ORACLES:
         for golden, answer in answers(operation, 0, WHOLE):
-            if len(answer.get("also", ())) != 1 or not has_subnormals(golden):
+            # Nobody flushes float16: another answer there is that of a jump's other side.
+            if len(answer.get("also", ())) != 1 or not FORMATS[golden.dtype].flushed or not has_subnormals(golden):
                 continue
             seen += 1
             wrong += faults(golden, {**answer["also"][0], "rules": answer["rules"]}, flushed=True)
