@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import util
@@ -52,6 +53,14 @@ def shipped() -> Mapping[str, Path]:
     files = {path.stem: path for path in IMPLEMENTATIONS.glob("*.py")}
     programs = {path.parent.name: path for path in IMPLEMENTATIONS.glob(f"*/{FILE_NAME}")}
     return dict(sorted((files | programs).items()))
+
+
+def find_program(
+    command: str, *, framework: str | None = None, dialect: str | None = None, device: str = "cpu"
+) -> Implementation:
+    """The program that a command starts, which speaks the protocol itself: what --exec takes."""
+    typed = f"--exec {shlex.quote(command)}"
+    return Implementation(command, typed, None, framework, dialect, device, tuple(shlex.split(command)))
 
 
 def find_implementation(

@@ -45,13 +45,9 @@ def command(names: tuple[str, ...], device: str, python: str | None, output: str
     """
     with usage_errors(SpecError, UnknownImplementationError, OSError):
         spec = read_spec()
-        chosen = [
-            implementation
-            for name in names or _installed()
-            for implementation in find_implementations(
-                name, operations=spec.operations, device=device, python=python or ""
-            )
-        ]
+        chosen = find_implementations(
+            *(names or _installed()), operations=spec.operations, device=device, python=python or ""
+        )
         goldens = [golden for golden in select(Selection()) if tells(golden)]
         subjects: list[Subject] = []
         observations: list[Observation] = []

@@ -14,8 +14,8 @@ from lossproof.cli.errors import usage_errors
 from lossproof.cli.run import complete_implementation
 from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
-from lossproof.gate import NEVER_GATE
-from lossproof.implementations import UnknownImplementationError
+from lossproof.gate import NEVER_GATE, Exit
+from lossproof.implementations import Implementation, UnknownImplementationError
 from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
 from lossproof.reports.reproduce import reproduction
@@ -36,6 +36,12 @@ _ELEMENTS = 8
 @click.option("--as", "operation", metavar="OPERATION", help="The loss that package.module:function is.")
 @click.option("--framework", help="Whose arrays are passed, where the adapter does not say.")
 @click.option("--dialect", help="The dialect to judge by, where the adapter does not say.")
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The Python that runs the adapter, or that an environment is made of.",
+)
+@click.option("--exec", "program", metavar="COMMAND", help="A program that speaks the protocol, as the IMPLEMENTATION.")
 def command(
     case: str,
     name: str | None,
@@ -43,6 +49,8 @@ def command(
     operation: str | None,
     framework: str | None,
     dialect: str | None,
+    python: str | None,
+    program: str | None,
 ) -> None:
     """Explain CASE: its formula, its inputs, what must come out, and what IMPLEMENTATION gives.
 
@@ -55,24 +63,40 @@ def command(
         spec = read_spec()
         goldens = choose_goldens(Selection((case,), profile=None))
         _echo(_explain_case(goldens, spec))
-        if name is None:
+        if name is None and program is None:
             _echo(line for golden in goldens for line in _answers(golden))
             return
-        implementation, *_ = find_implementations(
-            name, operations=spec.operations, operation=operation, framework=framework, dialect=dialect, device=device
+        implementation = _one(
+            find_implementations(
+                *([name] if name else []),
+                programs=[program] if program else [],
+                operations=spec.operations,
+                operation=operation,
+                framework=framework,
+                dialect=dialect,
+                device=device,
+                python=python or "",
+            )
         )
         with Session(implementation, spec) as session:
             subject = session.start()
             if subject.failed:
-                click.echo(f"lossproof: {name} was not started: {subject.failed}", err=True)
-                sys.exit(3)
+                click.echo(f"lossproof: {subject.name} was not started: {subject.failed}", err=True)
+                sys.exit(Exit.NOT_STARTED)
             if goldens[0].operation not in subject.offered:
-                click.echo(f"lossproof: {name} does not offer {goldens[0].operation}", err=True)
-                sys.exit(4)
+                click.echo(f"lossproof: {subject.name} does not offer {goldens[0].operation}", err=True)
+                sys.exit(Exit.NOTHING_JUDGED)
             for asked in session.ask(goldens):
                 _echo(_explain_answer(asked, session.dialects))
                 if asked.judgement.outcome is not Outcome.UNSUPPORTED:
                     _echo(_script(asked.golden, spec, implementation.adapter or {}))
+
+
+def _one(implementations: Sequence[Implementation]) -> Implementation:
+    if len(implementations) != 1:
+        names = ", ".join(implementation.typed for implementation in implementations)
+        raise UnknownImplementationError(f"expected one implementation, got {names}")
+    return implementations[0]
 
 
 def _echo(lines: Iterator[str]) -> None:

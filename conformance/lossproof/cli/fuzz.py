@@ -6,7 +6,6 @@ import importlib
 import json
 import math
 import secrets
-import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from lossproof.cli.run import DTYPE_NAMES, GRADE_NAMES, complete_implementation
 from lossproof.fuzz.found import Counts, Found, Plan
 from lossproof.fuzz.show import describe, save, table
 from lossproof.gate import Exit
-from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation
+from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation, find_program
 from lossproof.known import KnownDeviationError, deviations_of
 from lossproof.numerics import DTYPES
 from lossproof.outcome import Outcome
@@ -152,8 +151,7 @@ def _implementation(
     if (name is None) == (program is None):
         raise UnknownImplementationError("expected an IMPLEMENTATION or --exec COMMAND (see `lossproof list`)")
     if program is not None:
-        typed = f"--exec {shlex.quote(program)}"
-        return Implementation(program, typed, None, framework, dialect, device, tuple(shlex.split(program)))
+        return find_program(program, framework=framework, dialect=dialect, device=device)
     assert name is not None
     return find_implementation(
         name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -139,25 +138,16 @@ def command(
         _check_known("--as", operation, spec.operations)
         _check_known("--dialect", dialect, spec.dialects)
         chosen = names or (() if programs else default_implementations())
-        implementations = [
-            implementation
-            for name in chosen
-            for implementation in find_implementations(
-                name,
-                operations=spec.operations,
-                operation=operation,
-                framework=framework,
-                dialect=dialect,
-                device=device,
-                python=python or "",
-            )
-        ]
-        implementations += [
-            Implementation(
-                program, f"--exec {shlex.quote(program)}", None, framework, dialect, device, tuple(shlex.split(program))
-            )
-            for program in programs
-        ]
+        implementations = find_implementations(
+            *chosen,
+            programs=programs,
+            operations=spec.operations,
+            operation=operation,
+            framework=framework,
+            dialect=dialect,
+            device=device,
+            python=python or "",
+        )
         # Read before anything is asked, so that a broken file costs no run.
         for implementation in implementations:
             if implementation.known_path:

@@ -15,7 +15,13 @@ from packaging.utils import canonicalize_name
 from lossproof.environments.environment import Environment, describe
 from lossproof.environments.installers import HOST_VERSION, version_of
 from lossproof.frameworks import BROUGHT_BY, Needs, read_needs
-from lossproof.implementations import Implementation, UnknownImplementationError, find_implementation, shipped
+from lossproof.implementations import (
+    Implementation,
+    UnknownImplementationError,
+    find_implementation,
+    find_program,
+    shipped,
+)
 from lossproof.paths import BRIDGES
 
 _OF_BRIDGES = ("numpy", "ml-dtypes")
@@ -48,8 +54,8 @@ class Asked:
 
 
 def find_implementations(
-    text: str,
-    *,
+    *texts: str,
+    programs: Iterable[str] = (),
     operations: Iterable[str] = (),
     operation: str | None = None,
     framework: str | None = None,
@@ -57,10 +63,11 @@ def find_implementations(
     device: str = "cpu",
     python: str = "",
 ) -> list[Implementation]:
-    """What `text` stands for: what find_implementation finds, run by the interpreter `python` or by this one.
+    """What the texts stand for: what find_implementation finds, run by the interpreter `python` or by this one.
 
     Requirements ("jax==0.6.2,optax==0.2.4") choose the shipped adapters for these packages, "ADAPTER@REQUIREMENTS" one
-    adapter, in an environment of them that is made of `python`. Raises UnknownImplementationError.
+    adapter, in an environment of them that is made of `python`. After them come the `programs`, commands that --exec
+    takes. Raises UnknownImplementationError.
     """
 
     def find(adapter: str) -> Implementation:
@@ -68,11 +75,18 @@ def find_implementations(
             adapter, operations=operations, operation=operation, framework=framework, dialect=dialect, device=device
         )
 
-    if not names_requirements(text):
-        return [replace(find(text), python=python)]
-    asked = read_requirements(text)
-    adapters = [asked.adapter] if asked.adapter else choose_adapters(asked)
-    return [_placed(find(adapter), asked, python) for adapter in adapters]
+    def found(text: str) -> Iterator[Implementation]:
+        if not names_requirements(text):
+            yield replace(find(text), python=python)
+            return
+        asked = read_requirements(text)
+        for adapter in [asked.adapter] if asked.adapter else choose_adapters(asked):
+            yield _placed(find(adapter), asked, python)
+
+    return [
+        *(implementation for text in texts for implementation in found(text)),
+        *(find_program(program, framework=framework, dialect=dialect, device=device) for program in programs),
+    ]
 
 
 def names_requirements(text: str) -> bool:
