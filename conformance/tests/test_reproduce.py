@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from made_goldens import SPEC
 
+from lossproof.frameworks import read_needs
 from lossproof.implementations import find_implementation
 from lossproof.numerics import DTYPES, round_to
 from lossproof.outcome import Outcome
 from lossproof.paths import IMPLEMENTATIONS
 from lossproof.processes.connect import Answered, Raised, Reply
+from lossproof.processes.wire import encode
 from lossproof.reports.reproduce import reproduction
+from lossproof.reports.standing_alone import standing_alone
+from lossproof.reports.writers import WRITERS
 from lossproof.selection import Selection, select
 from lossproof.session import Asked, Session
 from lossproof.spec.golden import Golden
@@ -30,10 +36,26 @@ FRAMEWORKS = {
     "textbook_pixel_loop": "numpy",
     "textbook_unshifted": "numpy",
     "torch_eager": "torch",
+    "torch_autocast": "torch",
     "jax_eager": "jax",
+    "jax_jit": "jax",
+    "tensorflow_nn": "tensorflow",
+    "mlx_nn": "mlx",
+    "paddle_functional": "paddle",
+    "tinygrad_tensor": "tinygrad",
 }
 # One golden in so many: a script of jax_eager takes half a second to compile, a textbook's next to nothing.
-EVERY = {"numpy_reference": 40, "torch_eager": 40, "jax_eager": 100}
+EVERY = {
+    "numpy_reference": 40,
+    "torch_eager": 40,
+    "torch_autocast": 100,
+    "jax_eager": 100,
+    "jax_jit": 300,
+    "tensorflow_nn": 20,
+    "mlx_nn": 20,
+    "paddle_functional": 20,
+    "tinygrad_tensor": 50,
+}
 PRODUCTS = ("linear_cross_entropy",)
 MOST_PRINTED = 4096
 SHORT = 64
@@ -45,9 +67,9 @@ numpy.set_printoptions(threshold=sys.maxsize)
 if "torch" in sys.argv:
     import torch
     torch.set_printoptions(threshold=sys.maxsize)
-if "jax" in sys.argv:
-    import jax
-    jax.config.update("jax_platforms", "cpu")
+if "paddle" in sys.argv:
+    import paddle
+    paddle.set_printoptions(threshold=2**31 - 1)
 ends = []
 for script in json.load(sys.stdin):
     printed = io.StringIO()
@@ -59,6 +81,7 @@ for script in json.load(sys.stdin):
         ends.append(["", type(error).__name__])
 json.dump(ends, sys.stdout)
 """
+FACTS = re.compile(r"\b(?:shape|dtype|size|place|stop_gradient)=(?:[\[(][^])]*[])]|\w+\(\w*\)|[\w.]+)")
 NUMBER = re.compile(r"[-+]?(?:nan|inf|\d+\.?\d*(?:e[-+]?\d+)?)")
 
 
@@ -83,6 +106,7 @@ def sampled(goldens: Sequence[Golden], every: int) -> list[Golden]:
 
 
 def ask(name: str) -> list[Asked]:
+    """What it answers; not what its process did not survive, which is of what it did before."""
     implementation = find_implementation(name)
     with Session(implementation, SPEC) as session:
         offered = session.start().offered
@@ -90,11 +114,17 @@ def ask(name: str) -> list[Asked]:
         # Scripts only tell how arrays lie in memory, and matrix products differ by it in the last bits.
         goldens = [golden for golden in goldens if golden.operation not in PRODUCTS or not is_strided(golden)]
         asked = session.ask(sampled(goldens, EVERY.get(name, 1)))
-        return [each for each in asked if each.judgement.outcome is not Outcome.UNSUPPORTED]
+        return [each for each in asked if each.judgement.outcome not in (Outcome.UNSUPPORTED, Outcome.CRASHED)]
 
 
 def is_strided(golden: Golden) -> bool:
     return any("layout" in stored for stored in golden.inputs.values())
+
+
+def source_of(name: str) -> str:
+    source = standing_alone(IMPLEMENTATIONS / f"{name}.py")
+    assert source is not None
+    return source
 
 
 def script_of(golden: Golden, source: str, framework: str) -> str:
@@ -119,8 +149,7 @@ def run(framework: str, scripts: Sequence[str]) -> list[tuple[str, str]]:
 
 def numbers_in(printed: str, dtype: str) -> list[str]:
     """The numbers printed, rounded to the dtype, written out: NaN equals NaN, and 0 is not -0."""
-    elements = re.split(r",\s*(?:dtype|size)=", printed)[0]
-    return written([float(number) for number in NUMBER.findall(elements)], dtype)
+    return written([float(number) for number in NUMBER.findall(FACTS.sub("", printed))], dtype)
 
 
 def written(numbers: Any, dtype: str) -> list[str]:
@@ -143,7 +172,7 @@ def outcome_of(reply: Reply, dtype: str) -> object:
 def test_scripts_print_what_the_worker_answers(name: str) -> None:
     framework = FRAMEWORKS[name]
     pytest.importorskip(framework)
-    source = (IMPLEMENTATIONS / f"{name}.py").read_text(encoding="utf-8")
+    source = source_of(name)
     asked = ask(name)
     scripts = [script_of(each.golden, source, framework) for each in asked]
 
@@ -203,11 +232,72 @@ def test_adapter_that_cannot_stand_alone_has_no_script(source: str) -> None:
     assert reproduction(asked, SPEC.operations["cross_entropy"], source, "jax") is None
 
 
-def test_jax_jit_has_no_script() -> None:
-    asked = golden(f"{CASE}[float32-value]")
-    source = (IMPLEMENTATIONS / "jax_jit.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", sorted(IMPLEMENTATIONS.glob("*.py")), ids=lambda path: path.stem)
+def test_no_script_imports_an_adapter(path: Path) -> None:
+    source, needs = source_of(path.stem), read_needs(path)
+    first = {each.operation: each for each in reversed(select(Selection(dtypes=("float32",)))) if not each.calls}
+    scripts = [
+        reproduction(each, SPEC.operations[name], source, needs.framework)
+        for name, each in first.items()
+        if name in source
+    ]
 
-    assert reproduction(asked, SPEC.operations["cross_entropy"], source, "jax") is None
+    imported = {name for script in scripts if script for name in imports_of(script)}
+    assert any(scripts)
+    assert set() == imported & {each.stem for each in IMPLEMENTATIONS.glob("*")}
+
+
+def imports_of(script: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(script)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+
+
+def joined(folder: Path, mine: str, beside: str) -> str | None:
+    (folder / "mine.py").write_text(mine, encoding="utf-8")
+    (folder / "beside.py").write_text(beside, encoding="utf-8")
+    return standing_alone(folder / "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("mine", "beside"),
+    [
+        # Each file has a function of its own by that name.
+        ("def f(x): return other.f(x) + 1\n", "def f(x): return g(x)\ndef g(x): return x\n"),
+        # What is taken has the name of something local here.
+        ("def f(x):\n    g = other.g(x)\n    return g + 1\n", "def g(x): return x\n"),
+        ("def f(g): return other.g(g) + 1\n", "def g(x): return h(x)\ndef h(x): return x if x else g(1)\n"),
+        ("def f(x): return other.K(x).x + 1\n", "class K:\n    def __init__(self, x): self.x = x\n"),
+    ],
+)
+def test_what_lies_beside_an_adapter_comes_along(mine: str, beside: str, tmp_path: Path) -> None:
+    source = joined(tmp_path, f"import beside as other\n\n{mine}", beside)
+    names: dict[str, Any] = {}
+
+    assert source is not None
+    exec(source, names)
+
+    assert 3 == names["f"](2)
+
+
+@pytest.mark.parametrize(
+    ("mine", "beside"),
+    [
+        ("from beside import g\n", "def g(x): ...\n"),
+        ("import beside\n", "def g(x): ...\n"),
+        ("def f(x):\n    import beside as other\n", "def g(x): ...\n"),
+        ("import beside as other\nall_of_it = vars(other)\n", "def g(x): ...\n"),
+        ("import beside as other\nimport math as m\nother.g\n", "import cmath as m\ndef g(x): ...\n"),
+        ("import beside as other\ndef m(x): other.g\n", "import math as m\ndef g(x): ...\n"),
+        ("import beside as other\ndef g(x): other.h\n", "def g(x): ...\ndef h(g): return g\n"),
+    ],
+)
+def test_what_cannot_be_told_apart_from_its_neighbour_does_not_stand_alone(
+    mine: str, beside: str, tmp_path: Path
+) -> None:
+    assert joined(tmp_path, mine, beside) is None
 
 
 def test_gradient_that_nothing_computes_has_no_script() -> None:
@@ -245,7 +335,7 @@ def test_of_a_vjp_its_own_signature_counts() -> None:
 @pytest.mark.parametrize(("name", "framework"), FRAMEWORKS.items())
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nothing_is_imported_twice_or_in_vain(name: str, framework: str, dtype: str) -> None:
-    source = (IMPLEMENTATIONS / f"{name}.py").read_text(encoding="utf-8")
+    source = source_of(name)
     wanted = "categorical_crossentropy/" if "keras" in name else "cross_entropy/"
     asked = next(each for each in select(Selection((f"{wanted}*",), (dtype,))) if each.question == "value")
 
@@ -254,6 +344,32 @@ def test_nothing_is_imported_twice_or_in_vain(name: str, framework: str, dtype: 
     imports = [line for line in script.splitlines() if line.startswith(("import ", "from "))]
     assert sorted(set(imports)) == sorted(imports)
     assert (framework == "numpy" and dtype == "bfloat16") == ("import ml_dtypes" in imports)
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_arrays_lie_in_memory_as_they_did_when_asked(framework: str) -> None:
+    xp = pytest.importorskip(framework)
+    x = xp.asarray(np.array([[1.5, 2.5, 3.5]] * 4).reshape(2, 2, 3))
+    layouts = WRITERS[framework].layouts or {}
+
+    laid = {name: eval(text, {"np": np, "x": x}) for name, text in layouts.items()}
+
+    assert layouts
+    for name, each in laid.items():
+        strides = list(each.strides) if framework == "numpy" else [x.itemsize * stride for stride in each.stride()]
+        assert json.loads(f"{{{encode(np.asarray(x), name).members}}}")["strides"] == strides, name
+        assert np.asarray(x).tolist() == np.asarray(each).tolist()
+
+
+def test_a_layout_that_cannot_be_written_is_named() -> None:
+    source = (IMPLEMENTATIONS / "numpy_reference.py").read_text(encoding="utf-8")
+    asked = next(
+        each
+        for each in select(Selection(("cross_entropy/*/*",), ("float32",)))
+        if each.question == "value" and each.inputs["logits"].get("layout") == "misaligned"
+    )
+
+    assert "# logits lies in memory misaligned" in script_of(asked, source, "numpy").splitlines()
 
 
 def test_words_to_linters_are_left_out() -> None:

@@ -19,6 +19,7 @@ from lossproof.implementations import Implementation, UnknownImplementationError
 from lossproof.outcome import Outcome
 from lossproof.reports.elements import elements
 from lossproof.reports.reproduce import reproduction
+from lossproof.reports.standing_alone import standing_alone
 from lossproof.selection import Selection
 from lossproof.session import Asked, Session
 from lossproof.spec.dialects import Dialect
@@ -89,7 +90,7 @@ def command(
             for asked in session.ask(goldens):
                 _echo(_explain_answer(asked, session.dialects))
                 if asked.judgement.outcome is not Outcome.UNSUPPORTED:
-                    _echo(_script(asked.golden, spec, implementation.adapter or {}))
+                    _echo(_script(asked.golden, spec, implementation))
 
 
 def _one(implementations: Sequence[Implementation]) -> Implementation:
@@ -194,16 +195,19 @@ def _explain_answer(asked: Asked, dialects: Mapping[str, Dialect]) -> Iterator[s
     yield from (f"  {line}" for line in elements(asked, dialects, _ELEMENTS))
 
 
-def _script(golden: Golden, spec: Spec, adapter: Mapping[str, str]) -> Iterator[str]:
-
-    if "path" not in adapter or golden.calls:
-        return
-    path = Path(adapter["path"])
-    script = reproduction(
-        golden, spec.operations[golden.operation], path.read_text(encoding="utf-8"), read_needs(path).framework
-    )
+def _script(golden: Golden, spec: Spec, implementation: Implementation) -> Iterator[str]:
+    script = _reproduction(golden, spec, implementation)
     if script:
         yield ""
         yield "With the framework alone:"
         yield ""
         yield from (f"    {line}".rstrip() for line in script.splitlines())
+
+
+def _reproduction(golden: Golden, spec: Spec, implementation: Implementation) -> str | None:
+    path = Path((implementation.adapter or {}).get("path", ""))
+    source = standing_alone(path) if path.is_file() else None
+    if source is None:
+        return None
+    framework = read_needs(path, implementation.framework).framework
+    return reproduction(golden, spec.operations[golden.operation], source, framework, implementation.device)

@@ -7,32 +7,34 @@ import io
 import math
 import re
 import tokenize
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from lossproof.case import QUESTIONS
 from lossproof.numerics import FORMATS
+from lossproof.reports.writers import WRITERS, Writer
 from lossproof.spec.golden import Golden, array
 from lossproof.spec.operations import Operation
 
+_FUTURE = "from __future__ import annotations"
 
-def reproduction(golden: Golden, operation: Operation, source: str, framework: str) -> str | None:
+
+def reproduction(golden: Golden, operation: Operation, source: str, framework: str, device: str = "cpu") -> str | None:
     """Imports, the adapter's definitions that the loss needs, inputs, call.
 
-    `source` is the text of the adapter file. Memory layouts and parameters that the function does not have are named
-    in comments. None where no script of its own can be made: for a framework without a recipe, an adapter that asks
-    where it lies (to load a neighbour), a loss that the file does not name, a gradient that nothing computes, questions
-    of higher order, transforms and copies.
+    `source` is the adapter as one text (standing_alone). Parameters that the function does not have are named in
+    comments, and memory layouts that the framework has no words for. None where no script of its own can be made: for a
+    framework without a writer, an adapter that asks where it lies, a loss that the file does not name, a gradient that
+    nothing computes, questions of higher order, relations, transforms and copies.
     """
-    if golden.question not in QUESTIONS or golden.transform or golden.copies > 1:
+    if golden.question not in QUESTIONS or golden.calls or golden.transform or golden.copies > 1:
         return None
     tree = ast.parse(source)
     vjp = golden.question == "gradient" and _binds(tree, f"{golden.operation}_vjp")
     function = f"{golden.operation}_vjp" if vjp else golden.operation
-    write = _FRAMEWORKS.get(framework)
+    write = WRITERS.get(framework)
     if write is None or not _binds(tree, function) or "__file__" in _mentioned(tree):
         return None
     if golden.question == "gradient" and not vjp and write.gradient is None:
@@ -56,7 +58,7 @@ def reproduction(golden: Golden, operation: Operation, source: str, framework: s
     if golden.question == "gradient" and not vjp and write.gradient is not None:
         question = write.gradient(call, operation.differentiable[0])
     else:
-        question = [f"print({call})"]
+        question = write.value(call)
     needed = _needed(tree, function)
     if set(tensors) & {name for node in needed for name in _bound_names(node)}:
         return None  # An input would take the place of a definition.
@@ -67,80 +69,37 @@ def reproduction(golden: Golden, operation: Operation, source: str, framework: s
         *comments,
         *question,
     ]
-    return "\n".join([*_head(write, golden.dtype, body, [*_imports(needed)]), *body]) + "\n"
+    return "\n".join([*_head(write, golden.dtype, device, body, [*_imports(needed)]), *body]) + "\n"
 
 
-# What a framework writes
+# What a script holds beside them
 
 
-@dataclass(frozen=True)
-class _Writer:
-    """How a framework writes arrays and gradients, and prints all digits of `decimals` after the first."""
-
-    setup: Sequence[str]
-    imports: Sequence[str]
-    digits: Callable[[int], str]
-    tensor: Callable[[str, str], str]
-    gradient: Callable[[str, str], list[str]] | None
-
-
-def _torch_gradient(call: str, prediction: str) -> list[str]:
-    return [
-        f"{prediction}.requires_grad_()",
-        f"answer = {call}",
-        "answer.backward(cotangent.to(answer.dtype))",
-        f"print({prediction}.grad)",
-    ]
-
-
-def _jax_gradient(call: str, prediction: str) -> list[str]:
-    return [
-        f"answer, pull_back = jax.vjp(lambda {prediction}: {call}, {prediction})",
-        "print(pull_back(cotangent.astype(answer.dtype))[0])",
-    ]
-
-
-def _numpy_tensor(values: str, dtype: str) -> str:
-    return f"{values}.astype({'ml_dtypes.bfloat16' if dtype == 'bfloat16' else f'np.{dtype}'})"
-
-
-def _shortest_digits(decimals: int) -> str:  # noqa: ARG001  # NumPy finds the number of digits itself
-    return 'np.set_printoptions(floatmode="unique")'
-
-
-_FRAMEWORKS: Mapping[str, _Writer] = {
-    "numpy": _Writer([], ["import ml_dtypes", "import numpy as np"], _shortest_digits, _numpy_tensor, None),
-    "torch": _Writer(
-        [],
-        ["import numpy as np", "import torch"],
-        lambda decimals: f"torch.set_printoptions(precision={decimals}, sci_mode=True)",
-        lambda values, dtype: f"torch.as_tensor({values}).to(torch.{dtype})",
-        _torch_gradient,
-    ),
-    "jax": _Writer(
-        ["import jax", "", 'jax.config.update("jax_enable_x64", True)', ""],
-        ["import jax.numpy as jnp", "import numpy as np"],
-        _shortest_digits,
-        # Cast by NumPy: XLA flushes subnormal numbers on the way.
-        lambda values, dtype: f"jnp.asarray({values}.astype(jnp.{dtype}))",
-        _jax_gradient,
-    ),
-}
-
-
-def _head(write: _Writer, dtype: str, body: Iterable[str], imports: Iterable[str]) -> list[str]:
-    """The imports, each once, of the script and of the definitions; then how numbers are printed."""
+def _head(write: Writer, dtype: str, device: str, body: Iterable[str], imports: Iterable[str]) -> list[str]:
+    """The imports, each once, of the script and of the definitions; then where it runs and how numbers are printed."""
     text = "\n".join(body)
     own = [line for line in write.imports if "ml_dtypes" not in line or "ml_dtypes." in text]
-    more = dict.fromkeys(line for line in imports if line not in (*write.setup, *own))
+    more = [line for line in imports if line not in write.setup]
     decimals = math.ceil(FORMATS[dtype].precision * math.log10(2))
-    return ["from __future__ import annotations", "", *write.setup, *own, *more, "", write.digits(decimals), ""]
+    lines = [*write.device(device), *write.digits(decimals)]
+    return [_FUTURE, "", *write.setup, *_merged([*own, *more]), "", *lines, *([""] if lines else [])]
 
 
-def _assign(name: str, stored: Mapping[str, Any], write: _Writer) -> Iterator[str]:
-    if "layout" in stored:
-        yield f"# {name} lies in memory {stored['layout']}"
+def _merged(imports: Iterable[str]) -> list[str]:
+    """The lines, each once; names of one module in one line."""
+    modules: dict[str, dict[str, None]] = {}
+    for line in imports:
+        module, _, names = line.partition(" import ")
+        modules.setdefault(module if names else line, {}).update(dict.fromkeys(filter(None, names.split(", "))))
+    return [f"{module} import {', '.join(names)}" if names else module for module, names in modules.items()]
+
+
+def _assign(name: str, stored: Mapping[str, Any], write: Writer) -> Iterator[str]:
     yield f"{name} = {write.tensor(_values(stored), stored['dtype'])}"
+    layout = stored.get("layout")
+    if layout and stored["shape"] and write.layouts is not None:
+        laid = re.sub(r"\bx\b", name, write.layouts.get(layout, ""))
+        yield f"{name} = {laid}  # {layout} in memory" if laid else f"# {name} lies in memory {layout}"
 
 
 def _values(stored: Mapping[str, Any]) -> str:
