@@ -346,6 +346,23 @@ def test_nothing_is_imported_twice_or_in_vain(name: str, framework: str, dtype: 
     assert (framework == "numpy" and dtype == "bfloat16") == ("import ml_dtypes" in imports)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'os.environ["BEFORE"] = "1"',
+        'os.environ.setdefault("BEFORE", "1")',
+        'if not os.path.exists("/nowhere"):\n    os.environ["BEFORE"] = "1"  # why',
+    ],
+)
+def test_what_libraries_read_as_they_are_imported_is_set_before(setting: str) -> None:
+    source = f"import os\n\n{setting}\n\nimport json\n\n" + LOSS.format("json.loads('0') + READ")
+
+    script = "\n".join(lines_of(source + "\nREAD = int(os.environ['BEFORE'])\n", "numpy"))
+
+    assert f"import os\n\n{setting}\n\nimport numpy as np\nimport json\n" in script
+    assert (1, 1) == (script.count("import os"), script.count(setting))
+
+
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
 def test_arrays_lie_in_memory_as_they_did_when_asked(framework: str) -> None:
     xp = pytest.importorskip(framework)
@@ -379,6 +396,23 @@ def test_words_to_linters_are_left_out() -> None:
 
     assert 'return N.f("# noqa")\n' in script
     assert "import jax.nn as N\n" in script
+
+
+@pytest.mark.parametrize(
+    ("framework", "line"),
+    [
+        ("torch", 'torch.set_default_device("cuda:1")'),
+        ("jax", 'jax.config.update("jax_platforms", "cuda")'),
+        ("paddle", 'paddle.set_device("gpu:1")'),
+    ],
+)
+def test_a_script_runs_on_the_device_that_was_asked(framework: str, line: str) -> None:
+    asked = golden(f"{CASE}[float32-value]")
+
+    script = reproduction(asked, SPEC.operations["cross_entropy"], LOSS.format(0), framework, "cuda:1")
+
+    assert line in str(script).splitlines()
+    assert line not in lines_of(LOSS.format(0), framework)
 
 
 @pytest.mark.parametrize(("framework", "digits"), [("torch", "precision=8, sci_mode=True"), ("jax", "unique")])

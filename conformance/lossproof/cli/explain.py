@@ -17,14 +17,18 @@ from lossproof.frameworks import read_needs
 from lossproof.gate import NEVER_GATE, Exit
 from lossproof.implementations import Implementation, UnknownImplementationError
 from lossproof.outcome import Outcome
+from lossproof.processes.script import run_script
+from lossproof.record import Subject
 from lossproof.reports.elements import elements
+from lossproof.reports.inputs import stated_inputs, wrapped
+from lossproof.reports.issue import Reproduced, failing, page, why_no_script
 from lossproof.reports.reproduce import reproduction
 from lossproof.reports.standing_alone import standing_alone
 from lossproof.selection import Selection
 from lossproof.session import Asked, Session
 from lossproof.spec.dialects import Dialect
 from lossproof.spec.errors import SpecError
-from lossproof.spec.golden import Golden, array
+from lossproof.spec.golden import Golden
 from lossproof.spec.read import Spec, read_spec
 
 _ELEMENTS = 8
@@ -43,6 +47,7 @@ _ELEMENTS = 8
     help="The Python that runs the adapter, or that an environment is made of.",
 )
 @click.option("--exec", "program", metavar="COMMAND", help="A program that speaks the protocol, as the IMPLEMENTATION.")
+@click.option("--report", "as_report", is_flag=True, help="Print a bug report as Markdown instead, ready to be filed.")
 def command(
     case: str,
     name: str | None,
@@ -52,19 +57,25 @@ def command(
     dialect: str | None,
     python: str | None,
     program: str | None,
+    as_report: bool,
 ) -> None:
     """Explain CASE: its formula, its inputs, what must come out, and what IMPLEMENTATION gives.
 
     CASE is an id with or without dtype and question: cross_entropy/ignore-index/all-ignored or
     'cross_entropy/ignore-index/all-ignored[float32-gradient]'. With an implementation a script of a few lines follows
     that reproduces the answer with the framework alone.
-    """
 
+    With --report: what is wrong, what was expected, that script, and what it prints when it is run now. CASE may stand
+    for several goldens; the report is on the plainest of those that fail, and names the others.
+    """
     with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, OSError):
         spec = read_spec()
         goldens = choose_goldens(Selection((case,), profile=None))
-        _echo(_explain_case(goldens, spec))
+        if not as_report:
+            _echo(_explain_case(goldens, spec))
         if name is None and program is None:
+            if as_report:
+                raise UnknownImplementationError("--report: expected an IMPLEMENTATION, got none")
             _echo(line for golden in goldens for line in _answers(golden))
             return
         implementation = _one(
@@ -87,10 +98,43 @@ def command(
             if goldens[0].operation not in subject.offered:
                 click.echo(f"lossproof: {subject.name} does not offer {goldens[0].operation}", err=True)
                 sys.exit(Exit.NOTHING_JUDGED)
+            if as_report:
+                click.echo(_report(session, goldens, spec, subject), nl=False)
+                return
             for asked in session.ask(goldens):
                 _echo(_explain_answer(asked, session.dialects))
                 if asked.judgement.outcome is not Outcome.UNSUPPORTED:
                     _echo(_script(asked.golden, spec, implementation))
+
+
+def _report(session: Session, goldens: Sequence[Golden], spec: Spec, subject: Subject) -> str:
+    """The report on what fails; raises NothingChosenError where nothing does, or more than one case."""
+    asked = list(session.ask(goldens))
+    if all(each.judgement.outcome is Outcome.UNSUPPORTED for each in asked):
+        click.echo(f"lossproof: {subject.name} does not support {asked[0].golden.id}", err=True)
+        sys.exit(Exit.NOTHING_JUDGED)
+    failed = failing(asked)
+    if not failed:
+        outcomes = "; ".join(f"{each.golden.id}: {each.judgement.outcome}" for each in asked)
+        raise NothingChosenError(f"--report: expected a golden that fails, got {outcomes}")
+    cases = list(dict.fromkeys(each.golden.case for each in failed))
+    if len(cases) > 1:
+        raise NothingChosenError(f"--report: expected one case that fails, got {', '.join(cases)}")
+    first, *others = failed
+    reproduced = _reproduced(first.golden, spec, session.implementation)
+    return page(first, others, subject, spec.operations[first.golden.operation], session.dialects, reproduced)
+
+
+def _reproduced(golden: Golden, spec: Spec, implementation: Implementation) -> Reproduced:
+    """The script, and what it does now in the implementation's interpreter."""
+    if implementation.adapter is None:
+        return Reproduced(why_not="the implementation is a program of its own")
+    script = _reproduction(golden, spec, implementation)
+    if script is None:
+        return Reproduced(why_not=why_no_script(golden) or "the adapter's source cannot be cut to this one call")
+    options = ["-I"] if implementation.environment else []
+    ended = run_script([implementation.python or sys.executable, *options], script, implementation.device)
+    return Reproduced(script, ended)
 
 
 def _one(implementations: Sequence[Implementation]) -> Implementation:
@@ -131,62 +175,25 @@ def _paragraph(title: str, text: str) -> Iterator[str]:
         yield from textwrap.wrap(line, 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _shown(stored: object) -> str:
-
-    if not isinstance(stored, dict):
-        return repr(stored)
-    layout = f", {stored['layout']} in memory" if "layout" in stored else ""
-    head = f"{stored['dtype']} {tuple(stored['shape'])}{layout}"
-    if "recipe" in stored:
-        terms = ", ".join(f"{k} {v}" for k, v in stored.items() if k not in ("dtype", "shape", "recipe", "layout"))
-        return f"{head}: recipe {stored['recipe']}, {terms}"
-    return f"{head}: {array(stored).tolist()}"
-
-
-def _inputs(golden: Golden) -> Iterator[str]:
-    yield ""
-    yield golden.id
-    if golden.copies > 1:
-        yield from _wrapped(f"every input {golden.copies} times along its first axis, with stride 0")
-    if golden.transform:
-        yield from _wrapped(f"through {golden.transform}")
-    yield from _stated({**golden.inputs, **golden.parameters}, golden)
-    for number, part in enumerate(golden.calls):
-        after = f" after {part.after}" if part.after else ""
-        yield from _wrapped(f"call {number}: {part.operation}{after}")
-        own = {name: value for name, value in part.inputs.items() if value != golden.inputs.get(name)}
-        yield from _stated({**own, **part.parameters}, part)
-
-
-def _stated(tensors: Mapping[str, object], golden: Golden) -> Iterator[str]:
-    for name, stored in (*tensors.items(), ("cotangent", golden.cotangent), ("direction", golden.direction)):
-        if stored is not None or name in golden.parameters:
-            yield from _wrapped(f"{name} = {_shown(stored)}")
-
-
 def _answers(golden: Golden) -> Iterator[str]:
-    yield from _inputs(golden)
+    yield from stated_inputs(golden)
     for part in golden.parts:
         for answer in part.answers:
             rules = ", ".join(f"{name}: {value}" for name, value in answer["rules"].items())
             where = f" where {rules}" if rules else ""
             if "raises" in answer:
-                yield from _wrapped(f"must refuse{where}: {answer['raises']}")
+                yield from wrapped(f"must refuse{where}: {answer['raises']}")
             elif "undefined" in answer:
-                yield from _wrapped(f"left open{where}: {answer['undefined']}")
+                yield from wrapped(f"left open{where}: {answer['undefined']}")
             else:
                 values = ", ".join(answer["values"][:_ELEMENTS]) + (", …" if len(answer["values"]) > _ELEMENTS else "")
-                yield from _wrapped(f"expected{where}: {values}")
-
-
-def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, 80, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
+                yield from wrapped(f"expected{where}: {values}")
 
 
 def _explain_answer(asked: Asked, dialects: Mapping[str, Dialect]) -> Iterator[str]:
 
     golden, judgement = asked.golden, asked.judgement
-    yield from _inputs(golden)
+    yield from stated_inputs(golden)
     yield f"  outcome: {judgement.outcome}" + (f" ({asked.kind}: never gates)" if asked.kind in NEVER_GATE else "")
     if judgement.reason:
         yield f"  {judgement.reason}"

@@ -163,3 +163,11 @@ class Channel:
                         self._poll.unregister(self._err)
                     return
                 self._tail = (self._tail + chunk)[-STDERR_TAIL:]
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV and the like; those between the first and the last real-time signal have no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import Literal
 
 from lossproof.processes.allowance import allowance
-from lossproof.processes.channel import Channel, Silence
+from lossproof.processes.channel import Channel, Silence, signal_name
 from lossproof.processes.leftovers import remove_with_host
 from lossproof.processes.messages import (
     NO_REPLY,
@@ -248,7 +247,7 @@ class Worker:
             if status is None:
                 return Crashed("closed its reply stream", None, None, channel.stderr)
             if status < 0:
-                name = _signal_name(-status)
+                name = signal_name(-status)
                 return Crashed(f"killed by {name}{_HINTS.get(name, '')}", name, None, channel.stderr)
             return Crashed(f"exited with {status}", None, status, channel.stderr)
         channel.kill()
@@ -330,14 +329,6 @@ class Worker:
 
 # The host has not sent it.
 _HINTS = {"SIGKILL": ", which the system sends where memory runs out"}
-
-
-def _signal_name(number: int) -> str:
-    """SIGSEGV and the like; those between the first and the last real-time signal have no name."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _remove(files: Iterable[Path]) -> None:

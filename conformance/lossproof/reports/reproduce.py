@@ -7,7 +7,7 @@ import io
 import math
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def reproduction(golden: Golden, operation: Operation, source: str, framework: s
         question = write.gradient(call, operation.differentiable[0])
     else:
         question = write.value(call)
-    needed = _needed(tree, function)
+    needed = [node for node in _needed(tree, function) if not _sets_environment(node)]
     if set(tensors) & {name for node in needed for name in _bound_names(node)}:
         return None  # An input would take the place of a definition.
     body = [
@@ -69,20 +69,24 @@ def reproduction(golden: Golden, operation: Operation, source: str, framework: s
         *comments,
         *question,
     ]
-    return "\n".join([*_head(write, golden.dtype, device, body, [*_imports(needed)]), *body]) + "\n"
+    settings = _settings(tree, source)
+    return "\n".join([*_head(write, golden.dtype, device, body, [*_imports(needed)], settings), *body]) + "\n"
 
 
 # What a script holds beside them
 
 
-def _head(write: Writer, dtype: str, device: str, body: Iterable[str], imports: Iterable[str]) -> list[str]:
-    """The imports, each once, of the script and of the definitions; then where it runs and how numbers are printed."""
+def _head(
+    write: Writer, dtype: str, device: str, body: Iterable[str], imports: Iterable[str], settings: Sequence[str]
+) -> list[str]:
+    """The settings, then imports, each once, of the script and of the definitions; where it runs, how it prints."""
     text = "\n".join(body)
     own = [line for line in write.imports if "ml_dtypes" not in line or "ml_dtypes." in text]
-    more = [line for line in imports if line not in write.setup]
+    setup = [*settings, *(line for line in write.setup if not line or line not in settings)]
+    more = [line for line in (*own, *imports) if line not in setup]
     decimals = math.ceil(FORMATS[dtype].precision * math.log10(2))
     lines = [*write.device(device), *write.digits(decimals)]
-    return [_FUTURE, "", *write.setup, *_merged([*own, *more]), "", *lines, *([""] if lines else [])]
+    return [_FUTURE, "", *setup, *_merged(more), "", *lines, *([""] if lines else [])]
 
 
 def _merged(imports: Iterable[str]) -> list[str]:
@@ -136,6 +140,27 @@ def _shown(value: Any) -> str:
 
 
 # What the loss needs of its file
+
+
+def _settings(tree: ast.Module, source: str) -> list[str]:
+    """What sets the environment of the process, which libraries read as they are imported, with its own imports."""
+    nodes = [node for node in tree.body if _sets_environment(node)]
+    names = {name for node in nodes for name in _mentioned(node)}
+    imports = [_only(node, names) for node in tree.body if _is_import(node) and names & {*_bound_names(node)}]
+    return [*_imports(imports), "", *_definitions(nodes, source), ""] if nodes else []
+
+
+def _sets_environment(node: ast.stmt) -> bool:
+    """Whether a statement at the top of a file sets a variable: os.environ["NAME"] = …, os.environ.setdefault(…)."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return False
+    for leaf in ast.walk(node):
+        match leaf:
+            case ast.Subscript(value=ast.Attribute(attr="environ"), ctx=ast.Store()):
+                return True
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="setdefault" | "update")):
+                return True
+    return False
 
 
 def _needed(tree: ast.Module, wanted: str) -> list[ast.stmt]:
