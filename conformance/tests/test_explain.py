@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from lossproof.cli import main
 from lossproof.processes.script import Ended, run_script
+from lossproof.reports.issue import called
 from lossproof.selection import Selection, select
 
 CASE = "cross_entropy/ignore-index/default-mean[float32-value]"
@@ -108,6 +109,23 @@ def test_a_report_says_what_is_wrong_and_what_was_expected(adapter: Callable[[st
     assert f"; the true value is {TRUE_VALUE}." in said
     assert "## Expected" == heading
     assert why.startswith("Label −100 is ignored although ignore_index is not stated. On this very input the rounding")
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("import scipy.special as S\n" + LOSS.format("S.log_softmax(logits)"), "scipy.special.log_softmax"),
+        ("from scipy import special\n" + LOSS.format("special.log_softmax(logits)"), "scipy.special.log_softmax"),
+        ("from a import nll\nimport b.nll_c\n" + LOSS.format("nll(b.nll_c)"), "cross_entropy"),
+        ("import torch.nn.functional as F\n" + LOSS.format("F.nll_loss(logits)"), "torch.nn.functional.nll_loss"),
+        (
+            "import jax\nfrom o import log_loss\n" + LOSS.format("jax.jit(log_loss)"),
+            "o.log_loss through jax.jit",
+        ),
+    ],
+)
+def test_the_title_names_the_one_loss_of_the_library(source: str, title: str) -> None:
+    assert title == called(source, "cross_entropy")
 
 
 def test_an_exception_is_printed_without_its_traceback(adapter: Callable[[str], Path]) -> None:

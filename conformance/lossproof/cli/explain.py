@@ -16,6 +16,7 @@ from lossproof.environments.requirements import find_implementations
 from lossproof.frameworks import read_needs
 from lossproof.gate import NEVER_GATE, Exit
 from lossproof.implementations import Implementation, UnknownImplementationError
+from lossproof.known import KnownDeviationError
 from lossproof.outcome import Outcome
 from lossproof.processes.script import run_script
 from lossproof.record import Subject
@@ -68,7 +69,7 @@ def command(
     With --report: what is wrong, what was expected, that script, and what it prints when it is run now. CASE may stand
     for several goldens; the report is on the plainest of those that fail, and names the others.
     """
-    with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, OSError):
+    with usage_errors(SpecError, UnknownImplementationError, NothingChosenError, KnownDeviationError, OSError):
         spec = read_spec()
         goldens = choose_goldens(Selection((case,), profile=None))
         if not as_report:

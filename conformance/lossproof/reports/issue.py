@@ -34,6 +34,7 @@ _ELEMENTS = 5
 _STDERR_LINES = 8
 _WORST_FIRST = (Outcome.CRASHED, Outcome.TIMED_OUT, Outcome.RAISED, Outcome.WRONG, Outcome.LOOSE)
 _PLAINEST_FIRST = ("float32", "float64", "bfloat16", "float16")
+_THROUGH = {"torch.compile", "torch.autocast", "jax.jit"}
 _LOSS = re.compile(r"entropy|nll|log_?softmax|log_?loss", re.IGNORECASE)
 
 
@@ -84,7 +85,7 @@ def page(
     """The report on `asked`; `others` are goldens of the same case that fail as well."""
     golden, known = asked.golden, _known(asked, subject)
     return template("issue.md.j2").render(
-        title=f"{_function(reproduced.script, golden.operation)}: {_what(asked)} ({subject.package} {subject.version})",
+        title=f"{called(reproduced.script, golden.operation)}: {_what(asked)} ({subject.package} {subject.version})",
         known=known,
         got=_got(asked),
         why=golden.why,
@@ -99,6 +100,7 @@ def page(
         others=[(each.golden.id, _what(each)) for each in others],
         environment=list(_environment(subject)),
         golden=golden.id,
+        implementation=subject.name,
     )
 
 
@@ -116,8 +118,11 @@ def _question(golden: Golden) -> str:
     return f"{golden.dtype} {_QUESTIONS.get(golden.question, golden.question)}"
 
 
-def _function(script: str, operation: str) -> str:
-    """The loss of the library that the script calls, by its full name; the operation where that is not the only one."""
+def called(script: str, operation: str) -> str:
+    """The loss of the library that the script calls, by its full name; the operation where that is not the only one.
+
+    And what of the framework it goes through.
+    """
     tree = ast.parse(script)
     modules = {
         (alias.asname or alias.name).split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
@@ -132,7 +137,7 @@ def _function(script: str, operation: str) -> str:
     }
     named = {_dotted(node, modules) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)}
     losses = {name for name in named if _LOSS.search(name.rpartition(".")[2])}
-    return losses.pop() if len(losses) == 1 else operation
+    return " through ".join([losses.pop() if len(losses) == 1 else operation, *sorted(named & _THROUGH)])
 
 
 def _dotted(node: ast.expr, modules: Mapping[str, str]) -> str:
@@ -178,7 +183,8 @@ def _got(asked: Asked) -> str:
         return "The call below returns, although what is passed is invalid."
     if judgement.reason or not judgement.expected:
         return f"Asked for the {question}: {judgement.reason or judgement.outcome}."
-    return f"{_place(asked)} {question} is {judgement.got}; the true value is {judgement.expected}."
+    fault = f" As far as the numbers tell: {judgement.fingerprint}." if judgement.fingerprint else ""
+    return f"{_place(asked)} {question} is {judgement.got}; the true value is {judgement.expected}.{fault}"
 
 
 def _place(asked: Asked) -> str:
