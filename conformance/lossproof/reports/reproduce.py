@@ -84,7 +84,9 @@ def _head(
     own = [line for line in write.imports if "ml_dtypes" not in line or "ml_dtypes." in text]
     setup = [*settings, *(line for line in write.setup if not line or line not in settings)]
     more = [line for line in (*own, *imports) if line not in setup]
-    decimals = math.ceil(FORMATS[dtype].precision * math.log10(2))
+    # The loss of a half dtype may be a float32.
+    precision = max(FORMATS[dtype].precision, FORMATS["float32"].precision)
+    decimals = math.ceil(precision * math.log10(2))
     lines = [*write.device(device), *write.digits(decimals)]
     return [_FUTURE, "", *setup, *_merged(more), "", *lines, *([""] if lines else [])]
 
